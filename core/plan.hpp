@@ -1,0 +1,87 @@
+// Plans as data: features declared once, plan documents that give each a value, and validation that
+// reports every violation at once. A validated version is immutable, so it can be cached for ever.
+#pragma once
+#include "core/pure.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/amount.hpp"
+#include "core/quota.hpp"
+
+namespace purser {
+
+enum class FeatureKind { quota, toggle, number, choice };
+
+bool parse_feature_kind(std::string_view text, FeatureKind& kind);  // "quota", "switch", …
+const char* to_string(FeatureKind kind);
+
+// What a plan gives for one feature. Only the member of its kind means anything.
+struct FeatureValue {
+  FeatureKind kind = FeatureKind::quota;
+  QuotaRule quota;
+  bool on = false;
+  Amount number;
+  std::string choice;
+  bool operator==(const FeatureValue&) const = default;
+};
+
+// A feature as declared, whichever plans use it.
+struct Feature {
+  std::string code;
+  FeatureKind kind = FeatureKind::quota;
+  std::string name;  // for people, e.g. "chat messages"
+  std::string unit;  // e.g. "message"
+  std::string category;
+  std::string description;
+  FeatureValue fallback;  // its value in a plan that does not mention it
+  std::optional<Amount> minimum, maximum;  // of a number
+  std::vector<std::string> choices;        // of a choice
+};
+
+using FeatureCatalog = std::map<std::string, Feature, std::less<>>;
+
+// One thing wrong with a document. `path` points into it, e.g. "features.chat_messages.quota".
+struct Violation {
+  std::string path;
+  std::string rule;     // stable word, e.g. "unknown_feature", "negative_quota", "wrong_kind"
+  std::string message;  // for people, with the value
+};
+
+struct Price {
+  Interval interval = Interval::month;
+  std::string currency;  // three lower-case letters, ISO 4217
+  std::int64_t cents = 0;
+};
+
+// One immutable version of a plan.
+struct PlanVersion {
+  std::string code;
+  int version = 0;
+  std::string name;
+  std::string description;
+  int position = 0;
+  bool is_public = true;
+  std::vector<Price> prices;
+  std::map<std::string, FeatureValue, std::less<>> features;  // every feature of the catalog
+
+  // True when no price is above zero.
+  bool is_free() const;
+};
+
+// Reads one feature declaration. Returns what is wrong with it; empty when `feature` is complete.
+std::vector<Violation> read_feature(std::string_view code, std::string_view json, Feature& feature);
+
+// Reads a plan document against the catalog. Returns all that is wrong with it; empty when
+// `version` is complete (its code and number are the caller's to set).
+std::vector<Violation> read_plan(std::string_view json, const FeatureCatalog& catalog,
+                                 PlanVersion& version);
+
+// A feature's value as JSON: a quota's limit (null when unlimited), true, 1.5, "assemblyai".
+std::string value_json(const FeatureValue& value);
+
+}  // namespace purser
