@@ -25,6 +25,13 @@ class Canonical {
   Canonical& add(std::string_view name, std::int64_t value);
   // An absent value differs from an empty one.
   Canonical& add(std::string_view name, const std::optional<std::string>& value);
+  // Text would convert to both of the above equally well.
+  Canonical& add(std::string_view name, const std::string& value) {
+    return add(name, std::string_view(value));
+  }
+  Canonical& add(std::string_view name, const char* value) {
+    return add(name, std::string_view(value));
+  }
 
   const std::string& bytes() const { return bytes_; }
 

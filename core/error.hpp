@@ -29,11 +29,12 @@ inline constexpr char limit_reached[] = "PU015";     // a technical ceiling, suc
 
 // message: lower case, no period, numbers in it. detail and hint: full sentences, may be empty.
 struct Error : std::exception {
-  Error(const char* sqlstate, std::string message, std::string detail = {}, std::string hint = {})
+  Error(const char* sqlstate, std::string what_happened, std::string why = {},
+        std::string what_next = {})
       : code(sqlstate),
-        message(std::move(message)),
-        detail(std::move(detail)),
-        hint(std::move(hint)) {}
+        message(std::move(what_happened)),
+        detail(std::move(why)),
+        hint(std::move(what_next)) {}
 
   const char* what() const noexcept override { return message.c_str(); }
 

@@ -22,7 +22,7 @@ struct ForeignKey {
 };
 
 // One step of a deletion: tables whose rows must go in one statement, because they refer to each
-// other. Usually one table; `cyclic` also for one table that refers to itself.
+// other by followed keys. Usually one table; `cyclic` also for one table that refers to itself.
 struct Component {
   std::vector<int> tables;
   bool cyclic = false;

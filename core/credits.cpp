@@ -1,0 +1,134 @@
+// Planning over the lots of one wallet: debit order, expiry, refunds. A plan that cannot be carried
+// out whole changes nothing.
+#include "core/credits.hpp"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "core/error.hpp"
+
+namespace purser {
+namespace {
+
+bool is_spendable(const Lot& lot, Instant now) {
+  return lot.expires_at > now && lot.remaining.is_positive();
+}
+
+bool has_lapsed(const Lot& lot, Instant now) {
+  return lot.expires_at <= now && lot.remaining.is_positive();
+}
+
+void require_not_negative(Amount amount, const char* what) {
+  if (!amount.is_zero()) require_positive(amount, what);
+}
+
+std::map<std::int64_t, Amount> total_per_grant(const std::vector<Allocation>& allocations) {
+  std::map<std::int64_t, Amount> totals;
+  for (const Allocation& allocation : allocations) totals[allocation.grant_id] += allocation.amount;
+  return totals;
+}
+
+}  // namespace
+
+bool default_priority(std::string_view kind, int& priority) {
+  static constexpr struct {
+    std::string_view kind;
+    int priority;
+  } priorities[] = {{"monthly", 10}, {"rollover", 20},   {"promotional", 30},
+                    {"refund", 40},  {"adjustment", 50}, {"purchased", 60}};
+  for (const auto& known : priorities) {
+    if (kind != known.kind) continue;
+    priority = known.priority;
+    return true;
+  }
+  return false;
+}
+
+bool debited_before(const Lot& a, const Lot& b) {
+  return std::tie(a.priority, a.expires_at, a.grant_id) <
+         std::tie(b.priority, b.expires_at, b.grant_id);
+}
+
+void sort_in_debit_order(std::vector<Lot>& lots) {
+  std::sort(lots.begin(), lots.end(), debited_before);
+}
+
+Amount spendable(const std::vector<Lot>& lots, Instant now) {
+  Amount sum;
+  for (const Lot& lot : lots)
+    if (is_spendable(lot, now)) sum += lot.remaining;
+  return sum;
+}
+
+std::vector<Allocation> take_expired(std::vector<Lot>& lots, Instant now) {
+  std::vector<Lot*> lapsed;
+  for (Lot& lot : lots)
+    if (has_lapsed(lot, now)) lapsed.push_back(&lot);
+  std::sort(lapsed.begin(), lapsed.end(), [](const Lot* a, const Lot* b) {
+    return std::tie(a->expires_at, a->grant_id) < std::tie(b->expires_at, b->grant_id);
+  });
+
+  std::vector<Allocation> taken;
+  for (Lot* lot : lapsed) {
+    taken.push_back({lot->grant_id, lot->kind, lot->remaining});
+    lot->remaining = Amount();
+  }
+  return taken;
+}
+
+std::optional<std::vector<Allocation>> debit(std::vector<Lot>& lots, Amount amount, Instant now) {
+  require_not_negative(amount, "charge");
+  std::vector<Allocation> taken;
+  Amount missing = amount;
+  for (const Lot& lot : lots) {
+    if (missing.is_zero()) break;
+    if (!is_spendable(lot, now)) continue;
+    const Amount part = std::min(lot.remaining, missing);
+    taken.push_back({lot.grant_id, lot.kind, part});
+    missing -= part;
+  }
+  if (missing.is_positive()) return std::nullopt;
+
+  auto part = taken.cbegin();
+  for (Lot& lot : lots) {
+    if (part == taken.cend()) break;
+    if (lot.grant_id != part->grant_id) continue;
+    lot.remaining -= part->amount;
+    ++part;
+  }
+  return taken;
+}
+
+void drop_empty(std::vector<Lot>& lots) {
+  std::erase_if(lots, [](const Lot& lot) { return lot.remaining.is_zero() && lot.held.is_zero(); });
+}
+
+std::optional<std::vector<Allocation>> plan_refund(const std::vector<Allocation>& charged,
+                                                   const std::vector<Allocation>& refunded,
+                                                   Amount amount) {
+  require_not_negative(amount, "refund");
+  std::map<std::int64_t, Amount> already = total_per_grant(refunded);
+  std::vector<Allocation> given_back;
+  Amount missing = amount;
+  for (auto charge = charged.rbegin(); charge != charged.rend() && missing.is_positive();
+       ++charge) {
+    Amount& returned = already[charge->grant_id];
+    const Amount earlier = std::min(returned, charge->amount);
+    returned -= earlier;
+    const Amount part = std::min(charge->amount - earlier, missing);
+    if (part.is_zero()) continue;
+    given_back.push_back({charge->grant_id, charge->kind, part});
+    missing -= part;
+  }
+  if (missing.is_positive()) return std::nullopt;
+  return given_back;
+}
+
+Amount total(const std::vector<Allocation>& allocations) {
+  Amount sum;
+  for (const Allocation& allocation : allocations) sum += allocation.amount;
+  return sum;
+}
+
+}  // namespace purser

@@ -1,0 +1,667 @@
+// Reading feature declarations and plan documents: JSON text in, every violation out. A number is
+// taken from its text and never passes through a double. What a value means when it is used is
+// decided elsewhere (quota, credits).
+#include "core/plan.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "core/error.hpp"
+
+namespace purser {
+namespace {
+
+constexpr std::size_t largest_document = std::size_t{1} << 20;
+constexpr std::size_t deepest_nesting = 32;
+constexpr std::size_t longest_quote = 40;
+
+using Violations = std::vector<Violation>;
+
+// ---- the document -------------------------------------------------------------------------------
+
+enum class JsonType { null, boolean, integer, decimal, string, array, object };
+
+// A JSON value that keeps numbers as they were written and members in their order.
+struct Json {
+  JsonType type = JsonType::null;
+  std::string text;                // of a string, an integer, a decimal; "true" or "false"
+  std::vector<Json> items;         // of an array, or the values of an object
+  std::vector<std::string> names;  // of an object, one for each item
+
+  const Json* find(std::string_view name) const {
+    const auto found = std::find(names.begin(), names.end(), name);
+    return found == names.end() ? nullptr : &items[static_cast<std::size_t>(found - names.begin())];
+  }
+};
+
+std::string shortened(const std::string& text) {
+  if (text.size() <= longest_quote) return text;
+  std::size_t end = longest_quote - 3;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "...";
+}
+
+std::string in_quotes(const std::string& text) {
+  return '"' + shortened(text) + '"';
+}
+
+// The value as a message shows it.
+std::string shown(const Json& value) {
+  switch (value.type) {
+    case JsonType::null:
+      return "null";
+    case JsonType::string:
+      return in_quotes(value.text);
+    case JsonType::array:
+      return "an array";
+    case JsonType::object:
+      return "an object";
+    default:
+      return shortened(value.text);
+  }
+}
+
+std::string inside(const std::string& path, const std::string& name) {
+  return path.empty() ? name : path + '.' + name;
+}
+
+std::string inside(const std::string& path, std::size_t index) {
+  return path + '[' + std::to_string(index) + ']';
+}
+
+// Builds a Json from nlohmann's events, which still show duplicate keys and the text of numbers.
+// Stops at the first error that makes the rest meaningless.
+class DocumentReader : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  explicit DocumentReader(Violations& violations) : violations_(violations) {}
+
+  Json take_root() { return std::move(root_); }
+
+  bool null() override { return scalar(JsonType::null, "null"); }
+  bool boolean(bool value) override { return scalar(JsonType::boolean, value ? "true" : "false"); }
+  bool number_integer(number_integer_t value) override {
+    return scalar(JsonType::integer, std::to_string(value));
+  }
+  bool number_unsigned(number_unsigned_t value) override {
+    return scalar(JsonType::integer, std::to_string(value));
+  }
+  // Also called for integers beyond 64 bits.
+  bool number_float(number_float_t, const string_t& text) override {
+    const bool whole = text.find_first_not_of("-0123456789") == std::string::npos;
+    return scalar(whole ? JsonType::integer : JsonType::decimal, with_point(text));
+  }
+  bool string(string_t& value) override {
+    refuse_nul(value);
+    return scalar(JsonType::string, std::move(value));
+  }
+  bool binary(binary_t&) override { return false; }  // not part of JSON text
+
+  bool start_object(std::size_t) override { return open(JsonType::object); }
+  bool key(string_t& name) override {
+    refuse_nul(name);
+    Frame& frame = open_.back();
+    if (!frame.names_seen.insert(name).second)
+      report(inside(frame.path, shortened(name)), "duplicate_key",
+             "key " + in_quotes(name) + " is given twice");
+    frame.value->names.push_back(std::move(name));
+    return true;
+  }
+  bool end_object() override { return close(); }
+  bool start_array(std::size_t) override { return open(JsonType::array); }
+  bool end_array() override { return close(); }
+
+  // The token is not quoted: it may end inside a character.
+  bool parse_error(std::size_t position, const std::string& last_token,
+                   const nlohmann::detail::exception& error) override {
+    constexpr int number_overflow = 406;
+    if (error.id == number_overflow)
+      report(path_of_next(), "out_of_range",
+             "number " + shortened(last_token) + " is out of range");
+    else
+      report(path_of_next(), "malformed_json",
+             "malformed JSON at byte " + std::to_string(position));
+    return false;
+  }
+
+ private:
+  struct Frame {
+    Json* value;
+    std::string path;
+    std::set<std::string> names_seen;
+  };
+
+  // nlohmann writes the decimal point of the process's locale into the text it hands over.
+  static std::string with_point(std::string text) {
+    for (char& c : text)
+      if (std::string_view("+-0123456789eE").find(c) == std::string_view::npos) c = '.';
+    return text;
+  }
+
+  std::string path_of_next() const {
+    if (open_.empty()) return "";
+    const Frame& frame = open_.back();
+    if (frame.value->type == JsonType::array) return inside(frame.path, frame.value->items.size());
+    // Between a value and the next key there is no member to name.
+    const bool has_name = frame.value->names.size() > frame.value->items.size();
+    return has_name ? inside(frame.path, shortened(frame.value->names.back())) : frame.path;
+  }
+
+  // Pointers to the values still open stay good: only the innermost one gets new items.
+  Json* append(JsonType type, std::string text) {
+    if (open_.empty()) {
+      root_ = {type, std::move(text), {}, {}};
+      return &root_;
+    }
+    open_.back().value->items.push_back({type, std::move(text), {}, {}});
+    return &open_.back().value->items.back();
+  }
+
+  bool scalar(JsonType type, std::string text) {
+    append(type, std::move(text));
+    return true;
+  }
+
+  bool open(JsonType type) {
+    std::string path = path_of_next();
+    if (open_.size() == deepest_nesting) {
+      report(path, "too_deep", "nested deeper than " + std::to_string(deepest_nesting) + " levels");
+      return false;
+    }
+    Json* value = append(type, "");
+    open_.push_back({value, std::move(path), {}});
+    return true;
+  }
+
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  // The server cannot store it in text.
+  void refuse_nul(const std::string& text) {
+    if (text.find('\0') == std::string::npos) return;
+    report(path_of_next(), "malformed_json", "text contains the character \\u0000");
+  }
+
+  void report(std::string path, const char* rule, std::string message) {
+    violations_.push_back({std::move(path), rule, std::move(message)});
+  }
+
+  Violations& violations_;
+  Json root_;
+  std::vector<Frame> open_;
+};
+
+// The document, which must be an object; nullopt when nothing can be said about its contents.
+std::optional<Json> read_document(std::string_view text, Violations& violations) {
+  if (text.size() > largest_document) {
+    violations.push_back({"", "too_large",
+                          "document of " + std::to_string(text.size()) + " bytes is larger than " +
+                              std::to_string(largest_document)});
+    return std::nullopt;
+  }
+  DocumentReader reader(violations);
+  if (!nlohmann::json::sax_parse(text.begin(), text.end(), &reader)) return std::nullopt;
+  Json root = reader.take_root();
+  if (root.type == JsonType::object) return root;
+  violations.push_back({"", "wrong_kind", "document must be an object, not " + shown(root)});
+  return std::nullopt;
+}
+
+// ---- fields -------------------------------------------------------------------------------------
+
+// Where in the document something stands, what to call it, and whom to tell what is wrong with it.
+class Place {
+ public:
+  Place(std::string path, std::string name, Violations& violations)
+      : path_(std::move(path)), name_(std::move(name)), violations_(violations) {}
+
+  Place field(const std::string& name) const { return {inside(path_, name), name, violations_}; }
+  Place item(std::size_t index, std::string name) const {
+    return {inside(path_, index), std::move(name), violations_};
+  }
+
+  // The message begins with the name of the place.
+  void report(const char* rule, const std::string& message) const {
+    violations_.push_back({path_, rule, shortened(name_) + ' ' + message});
+  }
+  void wrong_kind(const char* wanted, const Json& value) const {
+    report("wrong_kind", std::string("must be ") + wanted + ", not " + shown(value));
+  }
+  void missing() const { report("missing_field", "is missing"); }
+
+ private:
+  std::string path_;
+  std::string name_;
+  Violations& violations_;
+};
+
+std::string list_of(const std::vector<std::string>& words) {
+  std::string list;
+  for (const std::string& word : words) list += (list.empty() ? "" : ", ") + word;
+  return list;
+}
+
+bool contains(const std::vector<std::string>& words, const std::string& word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+void allow_only(const std::vector<std::string>& known, const Json& object, const Place& place) {
+  for (const std::string& name : object.names)
+    if (!contains(known, name))
+      place.field(name).report("unknown_field", "is unknown, expected one of " + list_of(known));
+}
+
+// The member `name`, where null stands for a member left out.
+const Json* given(const Json& object, const char* name) {
+  const Json* value = object.find(name);
+  return value && value->type != JsonType::null ? value : nullptr;
+}
+
+void read_text(const Json& object, const char* name, const Place& place, std::string& text) {
+  const Json* value = given(object, name);
+  if (!value) return;
+  if (value->type == JsonType::string)
+    text = value->text;
+  else
+    place.field(name).wrong_kind("text", *value);
+}
+
+void read_flag(const Json& value, const Place& place, bool& flag) {
+  if (value.type == JsonType::boolean)
+    flag = value.text == "true";
+  else
+    place.wrong_kind("true or false", value);
+}
+
+// Checks that the value is written as an integer. It may still be too large for one.
+bool require_integer(const Json& value, const Place& place) {
+  if (value.type == JsonType::integer) return true;
+  if (value.type == JsonType::decimal)
+    place.report("not_an_integer", "must be an integer, not " + shown(value));
+  else
+    place.wrong_kind("an integer", value);
+  return false;
+}
+
+std::optional<std::int64_t> to_int64(const std::string& text) {
+  std::int64_t number = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (result.ec != std::errc()) return std::nullopt;
+  return number;
+}
+
+void read_integer(const Json& value, int lowest, int highest, const Place& place, int& number) {
+  if (!require_integer(value, place)) return;
+  const std::optional<std::int64_t> read = to_int64(value.text);
+  if (read && *read >= lowest && *read <= highest)
+    number = static_cast<int>(*read);
+  else
+    place.report("out_of_range", "must be between " + std::to_string(lowest) + " and " +
+                                     std::to_string(highest) + ", not " + shown(value));
+}
+
+std::optional<Amount> read_amount(const Json& value, const Place& place) {
+  if (value.type != JsonType::integer && value.type != JsonType::decimal) {
+    place.wrong_kind("a number", value);
+    return std::nullopt;
+  }
+  try {
+    return Amount::parse(value.text);
+  } catch (const Error& error) {
+    place.report("out_of_range", "cannot be kept exactly: " + error.message);
+    return std::nullopt;
+  }
+}
+
+// ---- values of features -------------------------------------------------------------------------
+
+void read_per(const Json& value, const Place& place, QuotaRule& rule) {
+  if (value.type != JsonType::string) return place.wrong_kind("an interval", value);
+  const bool billing = value.text == "billing";
+  if (!billing && !parse_interval(value.text, rule.interval))
+    return place.report("invalid_interval",
+                        "must be day, week, month, year, lifetime or billing, not " + shown(value));
+  rule.billing = billing;
+  if (billing) rule.interval = Interval::month;
+}
+
+// An integer, or null or -1 for unlimited.
+void read_limit(const Json& value, const Place& place, QuotaRule& rule) {
+  if (value.type == JsonType::null) {
+    rule.limit.reset();
+    return;
+  }
+  if (!require_integer(value, place)) return;
+  const std::optional<std::int64_t> limit = to_int64(value.text);
+  if (value.text == "-1")
+    rule.limit.reset();
+  else if (value.text.front() == '-' && limit != 0)
+    place.report("negative_quota", "must be 0 or more, or null for unlimited, not " + shown(value));
+  else if (limit)
+    rule.limit = limit;
+  else
+    place.report("out_of_range", "must be at most 9223372036854775807, not " + shown(value));
+}
+
+void read_levels(const Json& object, const Place& place, WarnLevels& levels) {
+  if (const Json* warn = given(object, "warn"))
+    read_integer(*warn, 1, 100, place.field("warn"), levels.warn);
+  if (const Json* critical = given(object, "critical"))
+    read_integer(*critical, 1, 100, place.field("critical"), levels.critical);
+  if (levels.warn > levels.critical)
+    place.field("warn").report("out_of_range", std::to_string(levels.warn) + " is above critical " +
+                                                   std::to_string(levels.critical));
+}
+
+void read_quota(const Json& value, const Place& place, QuotaRule& rule) {
+  if (value.type != JsonType::object) return read_limit(value, place, rule);
+  allow_only({"quota", "per", "warn", "critical"}, value, place);
+  if (const Json* limit = value.find("quota"))
+    read_limit(*limit, place.field("quota"), rule);
+  else
+    place.field("quota").missing();
+  if (const Json* per = given(value, "per")) read_per(*per, place.field("per"), rule);
+  read_levels(value, place, rule.levels);
+}
+
+void read_number(const Json& value, const Feature& feature, const Place& place, Amount& number) {
+  const std::optional<Amount> read = read_amount(value, place);
+  if (!read) return;
+  if (feature.minimum && *read < *feature.minimum)
+    place.report("out_of_range",
+                 "must be at least " + feature.minimum->to_string() + ", not " + shown(value));
+  else if (feature.maximum && *read > *feature.maximum)
+    place.report("out_of_range",
+                 "must be at most " + feature.maximum->to_string() + ", not " + shown(value));
+  else
+    number = *read;
+}
+
+void read_choice(const Json& value, const Feature& feature, const Place& place,
+                 std::string& choice) {
+  if (value.type != JsonType::string) return place.wrong_kind("text", value);
+  if (!contains(feature.choices, value.text))
+    return place.report("not_a_choice",
+                        "must be one of " + list_of(feature.choices) + ", not " + shown(value));
+  choice = value.text;
+}
+
+// Reads over `result`, which holds what the feature's declaration says; a plan that gives only a
+// limit so keeps the declared interval and levels.
+void read_value(const Json& value, const Feature& feature, const Place& place,
+                FeatureValue& result) {
+  switch (feature.kind) {
+    case FeatureKind::quota:
+      return read_quota(value, place, result.quota);
+    case FeatureKind::toggle:
+      return read_flag(value, place, result.on);
+    case FeatureKind::number:
+      return read_number(value, feature, place, result.number);
+    case FeatureKind::choice:
+      return read_choice(value, feature, place, result.choice);
+  }
+}
+
+// ---- feature declarations -----------------------------------------------------------------------
+
+std::vector<std::string> declarable_fields(FeatureKind kind) {
+  std::vector<std::string> fields = {"kind", "name", "unit", "category", "description", "default"};
+  if (kind == FeatureKind::quota) fields.push_back("per");
+  if (kind == FeatureKind::number) fields.insert(fields.end(), {"minimum", "maximum"});
+  if (kind == FeatureKind::choice) fields.push_back("choices");
+  return fields;
+}
+
+bool read_kind(const Json& document, const Place& place, FeatureKind& kind) {
+  const Place here = place.field("kind");
+  const Json* value = given(document, "kind");
+  if (!value)
+    here.missing();
+  else if (value->type != JsonType::string)
+    here.wrong_kind("text", *value);
+  else if (!parse_feature_kind(value->text, kind))
+    here.report("not_a_choice",
+                "must be one of quota, switch, number, choice, not " + shown(*value));
+  else
+    return true;
+  return false;
+}
+
+void read_bounds(const Json& document, const Place& place, Feature& feature) {
+  if (const Json* value = given(document, "minimum"))
+    feature.minimum = read_amount(*value, place.field("minimum"));
+  if (const Json* value = given(document, "maximum"))
+    feature.maximum = read_amount(*value, place.field("maximum"));
+  if (feature.minimum && feature.maximum && *feature.minimum > *feature.maximum)
+    place.field("minimum").report(
+        "out_of_range",
+        feature.minimum->to_string() + " is above maximum " + feature.maximum->to_string());
+}
+
+void read_choices(const Json& document, const Place& place, Feature& feature) {
+  const Place here = place.field("choices");
+  const Json* value = given(document, "choices");
+  if (!value) return here.missing();
+  if (value->type != JsonType::array) return here.wrong_kind("an array of texts", *value);
+  if (value->items.empty()) return here.report("missing_field", "must name at least one");
+  for (std::size_t i = 0; i < value->items.size(); ++i) {
+    const Json& choice = value->items[i];
+    const Place item = here.item(i, "choice");
+    if (choice.type != JsonType::string || choice.text.empty())
+      item.wrong_kind("a text that is not empty", choice);
+    else if (contains(feature.choices, choice.text))
+      item.report("duplicate_key", shown(choice) + " is given twice");
+    else
+      feature.choices.push_back(choice.text);
+  }
+}
+
+bool needs_default(FeatureKind kind) {
+  return kind == FeatureKind::number || kind == FeatureKind::choice;
+}
+
+void read_default(const Json& document, const Place& place, Feature& feature) {
+  feature.fallback.kind = feature.kind;
+  feature.fallback.quota.limit = 0;
+  if (const Json* value = document.find("default"))
+    read_value(*value, feature, place.field("default"), feature.fallback);
+  else if (needs_default(feature.kind))
+    place.field("default").missing();
+}
+
+void read_declaration(const Json& document, const Place& place, Feature& feature) {
+  read_text(document, "name", place, feature.name);
+  read_text(document, "unit", place, feature.unit);
+  read_text(document, "category", place, feature.category);
+  read_text(document, "description", place, feature.description);
+  // What else may be said, and of what form, depends on the kind.
+  if (!read_kind(document, place, feature.kind)) return;
+  allow_only(declarable_fields(feature.kind), document, place);
+  if (feature.kind == FeatureKind::quota)
+    if (const Json* per = given(document, "per"))
+      read_per(*per, place.field("per"), feature.fallback.quota);
+  if (feature.kind == FeatureKind::number) read_bounds(document, place, feature);
+  if (feature.kind == FeatureKind::choice) read_choices(document, place, feature);
+  read_default(document, place, feature);
+}
+
+// ---- plan documents -----------------------------------------------------------------------------
+
+void read_price_interval(const Json& object, const Place& place, Price& price) {
+  const Place here = place.field("interval");
+  const Json* value = given(object, "interval");
+  if (!value)
+    here.missing();
+  else if (value->type != JsonType::string)
+    here.wrong_kind("an interval", *value);
+  else if (!parse_interval(value->text, price.interval))
+    here.report("invalid_interval",
+                "must be day, week, month, year or lifetime, not " + shown(*value));
+}
+
+bool is_currency(const std::string& text) {
+  const auto is_lower = [](char c) { return c >= 'a' && c <= 'z'; };
+  return text.size() == 3 && std::all_of(text.begin(), text.end(), is_lower);
+}
+
+void read_currency(const Json& object, const Place& place, Price& price) {
+  const Place here = place.field("currency");
+  const Json* value = given(object, "currency");
+  if (!value)
+    here.missing();
+  else if (value->type != JsonType::string)
+    here.wrong_kind("text", *value);
+  else if (!is_currency(value->text))
+    here.report("invalid_currency",
+                "must be three lower-case letters such as usd, not " + shown(*value));
+  else
+    price.currency = value->text;
+}
+
+void read_cents(const Json& object, const Place& place, Price& price) {
+  const Place here = place.field("cents");
+  const Json* value = given(object, "cents");
+  if (!value) return here.missing();
+  if (!require_integer(*value, here)) return;
+  const std::optional<std::int64_t> cents = to_int64(value->text);
+  if (cents && *cents >= 0)
+    price.cents = *cents;
+  else
+    here.report("invalid_price", "must be between 0 and 9223372036854775807, not " + shown(*value));
+}
+
+void read_price(const Json& object, const Place& place, std::vector<Price>& prices) {
+  if (object.type != JsonType::object) return place.wrong_kind("an object", object);
+  allow_only({"interval", "currency", "cents"}, object, place);
+  Price price;
+  read_price_interval(object, place, price);
+  read_currency(object, place, price);
+  read_cents(object, place, price);
+  const auto same = [&](const Price& other) {
+    return other.interval == price.interval && other.currency == price.currency;
+  };
+  if (!price.currency.empty() && std::any_of(prices.begin(), prices.end(), same))
+    place.report("invalid_price", std::string("per ") + to_string(price.interval) + " in " +
+                                      price.currency + " is given twice");
+  prices.push_back(std::move(price));
+}
+
+void read_prices(const Json& document, const Place& place, std::vector<Price>& prices) {
+  const Json* value = given(document, "prices");
+  if (!value) return;
+  const Place here = place.field("prices");
+  if (value->type != JsonType::array) return here.wrong_kind("an array of prices", *value);
+  for (std::size_t i = 0; i < value->items.size(); ++i)
+    read_price(value->items[i], here.item(i, "price"), prices);
+}
+
+void read_features(const Json& document, const FeatureCatalog& catalog, const Place& place,
+                   PlanVersion& version) {
+  const Json* value = given(document, "features");
+  if (!value) return;
+  const Place here = place.field("features");
+  if (value->type != JsonType::object) return here.wrong_kind("an object", *value);
+  for (std::size_t i = 0; i < value->items.size(); ++i) {
+    const std::string& code = value->names[i];
+    const auto feature = catalog.find(code);
+    if (feature == catalog.end())
+      here.field(code).report("unknown_feature", "is not a declared feature");
+    else
+      read_value(value->items[i], feature->second, here.field(code), version.features[code]);
+  }
+}
+
+void read_plan_name(const Json& document, const Place& place, std::string& name) {
+  if (!given(document, "name")) return place.field("name").missing();
+  read_text(document, "name", place, name);
+}
+
+}  // namespace
+
+bool parse_feature_kind(std::string_view text, FeatureKind& kind) {
+  for (FeatureKind known :
+       {FeatureKind::quota, FeatureKind::toggle, FeatureKind::number, FeatureKind::choice}) {
+    if (text != to_string(known)) continue;
+    kind = known;
+    return true;
+  }
+  return false;
+}
+
+const char* to_string(FeatureKind kind) {
+  switch (kind) {
+    case FeatureKind::quota:
+      return "quota";
+    case FeatureKind::toggle:
+      return "switch";
+    case FeatureKind::number:
+      return "number";
+    case FeatureKind::choice:
+      break;
+  }
+  return "choice";
+}
+
+bool PlanVersion::is_free() const {
+  return std::none_of(prices.begin(), prices.end(),
+                      [](const Price& price) { return price.cents > 0; });
+}
+
+std::vector<Violation> read_feature(std::string_view code, std::string_view json,
+                                    Feature& feature) {
+  Violations violations;
+  feature = Feature();
+  feature.code = code;
+  feature.name = code;  // until the declaration names it
+  if (const std::optional<Json> document = read_document(json, violations))
+    read_declaration(*document, Place("", feature.code, violations), feature);
+  return violations;
+}
+
+std::vector<Violation> read_plan(std::string_view json, const FeatureCatalog& catalog,
+                                 PlanVersion& version) {
+  Violations violations;
+  PlanVersion read;
+  read.code = version.code;
+  read.version = version.version;
+  for (const auto& [code, feature] : catalog) read.features[code] = feature.fallback;
+
+  if (const std::optional<Json> document = read_document(json, violations)) {
+    const Place place("", "plan", violations);
+    allow_only({"name", "description", "position", "public", "prices", "features"}, *document,
+               place);
+    read_plan_name(*document, place, read.name);
+    read_text(*document, "description", place, read.description);
+    if (const Json* position = given(*document, "position"))
+      read_integer(*position, 0, std::numeric_limits<int>::max(), place.field("position"),
+                   read.position);
+    if (const Json* is_public = given(*document, "public"))
+      read_flag(*is_public, place.field("public"), read.is_public);
+    read_prices(*document, place, read.prices);
+    read_features(*document, catalog, place, read);
+  }
+  version = std::move(read);
+  return violations;
+}
+
+std::string value_json(const FeatureValue& value) {
+  switch (value.kind) {
+    case FeatureKind::quota:
+      return value.quota.limit ? std::to_string(*value.quota.limit) : "null";
+    case FeatureKind::toggle:
+      return value.on ? "true" : "false";
+    case FeatureKind::number:
+      return value.number.to_string();
+    case FeatureKind::choice:
+      break;
+  }
+  return nlohmann::json(value.choice)
+      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace purser
