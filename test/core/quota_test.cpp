@@ -1,0 +1,157 @@
+// A quota is never exceeded and never refused too early, up to the last representable count.
+#include "core/quota.hpp"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "random.hpp"
+#include "refusal.hpp"
+
+namespace purser {
+namespace {
+
+using Wide = __int128;
+using test::Random;
+using test::refusal;
+using test::refused_with;
+
+constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+
+QuotaRule limited(std::int64_t limit) {
+  QuotaRule rule;
+  rule.limit = limit;
+  return rule;
+}
+
+QuotaState active(std::int64_t used, std::int64_t held = 0) {
+  return {AccountStatus::active, used, held};
+}
+
+// Small counts and counts near 2^63 alike.
+std::int64_t any_count(Random& random) {
+  const std::int64_t small = random.between(0, 50);
+  return random.one_in(2) ? small : (random.one_in(2) ? most - small : most / 3 + small);
+}
+
+TEST(Quota, AllowsExactlyWhatFits) {
+  SEEDED_RANDOM(random);
+  for (int i = 0; i < 100'000; ++i) {
+    const std::int64_t limit = any_count(random), used = any_count(random),
+                       held = any_count(random), amount = any_count(random);
+    if (limit == 0) continue;
+    const Decision decision = decide(limited(limit), active(used, held), amount);
+    const Wide taken = Wide{used} + held;
+    ASSERT_EQ(decision.allowed, amount == 0 || taken + amount <= limit);
+    ASSERT_EQ(decision.reason, decision.allowed ? Reason::ok : Reason::quota_exceeded);
+    ASSERT_EQ(decision.used, used);
+    ASSERT_EQ(*decision.remaining, taken >= limit ? 0 : limit - taken);
+  }
+}
+
+TEST(Quota, CountingWhatWasAllowedNeverPassesTheLimit) {
+  SEEDED_RANDOM(random);
+  const QuotaRule rule = limited(1000);
+  for (int run = 0; run < 200; ++run) {
+    QuotaState state = active(0, random.between(0, 100));
+    for (int i = 0; i < 100; ++i) {
+      const std::int64_t amount = random.between(0, 60);
+      if (!decide(rule, state, amount).allowed) continue;
+      const Decision after = counted(rule, state, amount);
+      state.used += amount;
+      ASSERT_EQ(after.used, state.used);
+      ASSERT_EQ(*after.remaining, 1000 - state.used - state.held);
+      ASSERT_LE(state.used + state.held, 1000);
+    }
+  }
+}
+
+TEST(Quota, RefusalNamesTheAccountBeforeTheFeatureBeforeTheAmount) {
+  QuotaState state = active(5);
+  EXPECT_EQ(decide(limited(0), state, 1).reason, Reason::feature_not_included);
+  EXPECT_EQ(decide(limited(0), state, 0).reason, Reason::feature_not_included);
+  EXPECT_EQ(decide(limited(5), state, 1).reason, Reason::quota_exceeded);
+  state.status = AccountStatus::suspended;
+  EXPECT_EQ(decide(limited(0), state, 1).reason, Reason::account_suspended);
+  state.status = AccountStatus::banned;
+  EXPECT_EQ(decide(limited(5), state, 1).reason, Reason::account_banned);
+  state.status = AccountStatus::deleted;
+  EXPECT_EQ(decide(QuotaRule{}, state, 0).reason, Reason::account_deleted);
+}
+
+TEST(Quota, NothingMoreIsAllowedEvenOverTheLimit) {
+  const Decision decision = decide(limited(10), active(25), 0);
+  EXPECT_TRUE(decision.allowed);
+  EXPECT_EQ(decision.remaining, 0);
+  EXPECT_STREQ(decision.level, "exhausted");
+  EXPECT_FALSE(decide(limited(10), active(25), 1).allowed);
+}
+
+TEST(Quota, UnlimitedHasNoQuotaAndNoRemainder) {
+  const Decision decision = decide(QuotaRule{}, active(1'000'000), 5);
+  EXPECT_TRUE(decision.allowed);
+  EXPECT_FALSE(decision.quota);
+  EXPECT_FALSE(decision.remaining);
+  EXPECT_STREQ(decision.level, "unlimited");
+}
+
+TEST(Quota, CountBeyond64BitsIsRefusedNotWrapped) {
+  EXPECT_TRUE(decide(QuotaRule{}, active(most - 5, 2), 3).allowed);
+  const std::optional<Error> error = refusal([] { decide(QuotaRule{}, active(most - 5, 2), 4); });
+  ASSERT_TRUE(error);
+  EXPECT_STREQ(error->code, sqlstate::invalid_amount);
+  EXPECT_EQ(error->message, "usage out of range: 9223372036854775802 used + 2 held + 4");
+  EXPECT_TRUE(
+      refused_with(sqlstate::invalid_amount, [] { counted(limited(most), active(most), 1); }));
+}
+
+TEST(Quota, NegativeAmountIsRefused) {
+  EXPECT_TRUE(refused_with(sqlstate::invalid_amount, [] { decide(QuotaRule{}, active(0), -1); }));
+  EXPECT_TRUE(refused_with(sqlstate::invalid_amount, [] { counted(limited(1), active(0), -1); }));
+}
+
+TEST(UsageLevel, ThresholdsAreReachedExactly) {
+  const WarnLevels levels{80, 90};
+  const struct {
+    std::int64_t used;
+    const char* level;
+  } cases[] = {{0, "ok"},        {79, "ok"},       {80, "warn"},       {89, "warn"},
+               {90, "critical"}, {99, "critical"}, {100, "exhausted"}, {101, "exhausted"}};
+  for (const auto& expected : cases)
+    EXPECT_STREQ(usage_level(expected.used, 100, levels), expected.level) << expected.used;
+  EXPECT_STREQ(usage_level(2, 3, levels), "ok") << "66.7 %";
+  EXPECT_STREQ(usage_level(0, 0, levels), "exhausted");
+  EXPECT_STREQ(usage_level(most, std::nullopt, levels), "unlimited");
+  EXPECT_STREQ(usage_level(most - 1, most, levels), "critical");
+  EXPECT_STREQ(usage_level(most / 100 * 79, most, levels), "ok");
+}
+
+TEST(Quota, EveryReasonHasItsWordAndHttpStatus) {
+  const struct {
+    Reason reason;
+    const char* word;
+    int status;
+  } cases[] = {{Reason::ok, "ok", 200},
+               {Reason::quota_exceeded, "quota_exceeded", 429},
+               {Reason::feature_not_included, "feature_not_included", 403},
+               {Reason::account_suspended, "account_suspended", 403},
+               {Reason::account_banned, "account_banned", 403},
+               {Reason::account_deleted, "account_deleted", 403}};
+  for (const auto& expected : cases) {
+    EXPECT_STREQ(to_string(expected.reason), expected.word);
+    EXPECT_EQ(http_status(expected.reason), expected.status);
+  }
+}
+
+TEST(AccountStatus, NamesAreReadBack) {
+  for (const char* name : {"active", "suspended", "banned", "deleted"}) {
+    AccountStatus status;
+    ASSERT_TRUE(parse_account_status(name, status));
+    EXPECT_STREQ(to_string(status), name);
+  }
+  AccountStatus status;
+  EXPECT_FALSE(parse_account_status("Active", status));
+}
+
+}  // namespace
+}  // namespace purser
