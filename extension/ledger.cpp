@@ -1,0 +1,296 @@
+// Appends to, reads and verifies the ledger. Entries are only ever appended under the lock of their
+// wallet, so numbers have no gap and every hash follows the one before.
+#include <functional>
+#include <stdexcept>
+
+#include "core/error.hpp"
+#include "extension/ledger.hpp"
+#include "extension/pg/result.hpp"
+
+namespace purser {
+
+namespace {
+
+pg::Statement insert_entry{
+    "INSERT INTO purser.ledger"
+    "       (account_id, wallet, entry_no, direction, reason, amount, balance_after, allocations,"
+    "        resource_type, resource_id, resource_title, breakdown, notes, correlation_id,"
+    "        refund_of, created_at, effective_at, fingerprint, hash)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"
+    " ON CONFLICT (account_id, correlation_id) DO NOTHING",
+    {TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, NUMERICOID, NUMERICOID, JSONBOID, TEXTOID,
+     TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+     BYTEAOID, BYTEAOID}};
+
+// Columns in the order of read_entry(); allocations come as three arrays.
+#define ENTRY_COLUMNS                                                                      \
+  "SELECT l.account_id, l.wallet, l.entry_no, l.direction, l.reason, l.amount,"            \
+  "       l.balance_after, l.resource_type, l.resource_id, l.resource_title, l.breakdown," \
+  "       l.notes, l.correlation_id, l.refund_of, l.created_at, l.effective_at, l.hash,"   \
+  "       l.fingerprint,"                                                                  \
+  "       ARRAY(SELECT (a.value OPERATOR(pg_catalog.->>) 'grant_id')::bigint"              \
+  "               FROM pg_catalog.jsonb_array_elements(l.allocations) AS a),"              \
+  "       ARRAY(SELECT a.value OPERATOR(pg_catalog.->>) 'kind'"                            \
+  "               FROM pg_catalog.jsonb_array_elements(l.allocations) AS a),"              \
+  "       ARRAY(SELECT a.value OPERATOR(pg_catalog.->>) 'amount'"                          \
+  "               FROM pg_catalog.jsonb_array_elements(l.allocations) AS a)"               \
+  "  FROM purser.ledger AS l"
+
+enum EntryColumn {
+  account_id_column,
+  wallet_column,
+  entry_no_column,
+  direction_column,
+  reason_column,
+  amount_column,
+  balance_after_column,
+  resource_type_column,
+  resource_id_column,
+  resource_title_column,
+  breakdown_column,
+  notes_column,
+  correlation_id_column,
+  refund_of_column,
+  created_at_column,
+  effective_at_column,
+  hash_column,
+  fingerprint_column,
+  grant_ids_column,
+  kinds_column,
+  amounts_column
+};
+
+pg::Statement select_by_correlation{
+    ENTRY_COLUMNS
+    " WHERE l.account_id OPERATOR(pg_catalog.=) $1 AND l.correlation_id OPERATOR(pg_catalog.=) $2",
+    {TEXTOID, TEXTOID}};
+
+pg::Statement select_by_number{
+    ENTRY_COLUMNS
+    " WHERE l.account_id OPERATOR(pg_catalog.=) $1 AND l.wallet OPERATOR(pg_catalog.=) $2"
+    "   AND l.entry_no OPERATOR(pg_catalog.=) $3",
+    {TEXTOID, TEXTOID, INT8OID}};
+
+pg::Statement select_next_entries{
+    ENTRY_COLUMNS
+    " WHERE l.account_id OPERATOR(pg_catalog.=) $1 AND l.wallet OPERATOR(pg_catalog.=) $2"
+    "   AND l.entry_no OPERATOR(pg_catalog.>) $3"
+    " ORDER BY l.entry_no LIMIT 1000",
+    {TEXTOID, TEXTOID, INT8OID}};
+
+pg::Statement select_refunded{
+    "SELECT pg_catalog.sum(l.amount)"
+    "  FROM purser.ledger AS l"
+    " WHERE l.account_id OPERATOR(pg_catalog.=) $1 AND l.wallet OPERATOR(pg_catalog.=) $2"
+    "   AND l.refund_of OPERATOR(pg_catalog.=) $3",
+    {TEXTOID, TEXTOID, INT8OID}};
+
+// Every wallet there is a trace of, by key, so that a deleted wallet row is noticed too.
+pg::Statement select_next_wallets{
+    "SELECT k.account_id, k.wallet"
+    "  FROM (SELECT account_id, wallet FROM purser.wallet"
+    "         UNION SELECT DISTINCT account_id, wallet FROM purser.ledger) AS k"
+    " WHERE ($1 IS NULL OR k.account_id OPERATOR(pg_catalog.=) $1)"
+    " ORDER BY k.account_id, k.wallet",
+    {TEXTOID}};
+
+std::vector<Allocation> read_allocations(const pg::Row& row) {
+  const auto ids = pg::read_int8_array(row.datum(grant_ids_column));
+  const auto kinds = pg::read_text_array(row.datum(kinds_column));
+  const auto amounts = pg::read_text_array(row.datum(amounts_column));
+  std::vector<Allocation> allocations;
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    allocations.push_back({ids.at(i), kinds.at(i), Amount::parse(amounts.at(i))});
+  return allocations;
+}
+
+LedgerEntry read_entry(const pg::Row& row) {
+  LedgerEntry entry;
+  entry.account_id = row.string(account_id_column);
+  entry.wallet = row.string(wallet_column);
+  entry.entry_no = row.int8(entry_no_column);
+  entry.direction = row.text(direction_column) == "DEBIT" ? Direction::debit : Direction::credit;
+  entry.reason = row.string(reason_column);
+  entry.amount = row.numeric(amount_column);
+  entry.balance_after = row.numeric(balance_after_column);
+  entry.allocations = read_allocations(row);
+  entry.resource_type = row.optional_text(resource_type_column);
+  entry.resource_id = row.optional_text(resource_id_column);
+  entry.resource_title = row.optional_text(resource_title_column);
+  entry.breakdown = row.optional_jsonb(breakdown_column);
+  entry.notes = row.optional_text(notes_column);
+  entry.correlation_id = row.optional_text(correlation_id_column);
+  entry.refund_of = row.optional_int8(refund_of_column);
+  entry.created_at = row.timestamptz(created_at_column);
+  entry.effective_at = row.timestamptz(effective_at_column);
+  return entry;
+}
+
+}  // namespace
+
+std::string entry_allocations_json(const LedgerEntry& entry) {
+  std::string json = "[";
+  for (const Allocation& a : entry.allocations) {
+    if (json.size() > 1) json += ",";
+    json += "{\"grant_id\":" + std::to_string(a.grant_id) + ",\"kind\":" + pg::json_string(a.kind) +
+            ",\"amount\":" + a.amount.to_string() + "}";
+  }
+  return json + "]";
+}
+
+std::string entry_id(const LedgerEntry& entry) {
+  return entry.wallet + "/" + std::to_string(entry.entry_no);
+}
+
+Amount signed_amount(const LedgerEntry& entry) {
+  return entry.direction == Direction::debit ? -entry.amount : entry.amount;
+}
+
+bool append_entry(Wallet& wallet, LedgerEntry& entry, const std::optional<Digest>& fingerprint) {
+  entry.account_id = wallet.account_id;
+  entry.wallet = wallet.name;
+  entry.entry_no = wallet.last_entry_no + 1;
+  entry.balance_after = wallet.balance + signed_amount(entry);
+  const Digest hash = chain_hash(wallet.head, entry, pg::sha256);
+  const pg::Rows inserted = insert_entry.run(
+      {pg::text(entry.account_id), pg::text(entry.wallet), pg::int8(entry.entry_no),
+       pg::text(to_string(entry.direction)), pg::text(entry.reason), pg::numeric(entry.amount),
+       pg::numeric(entry.balance_after), pg::jsonb(entry_allocations_json(entry)),
+       pg::text_or_null(entry.resource_type), pg::text_or_null(entry.resource_id),
+       pg::text_or_null(entry.resource_title), pg::jsonb_or_null(entry.breakdown),
+       pg::text_or_null(entry.notes), pg::text_or_null(entry.correlation_id),
+       pg::int8(entry.refund_of), pg::timestamptz(entry.created_at),
+       pg::timestamptz(entry.effective_at),
+       fingerprint ? pg::bytea(*fingerprint) : pg::null_value(), pg::bytea(hash)});
+  if (inserted.processed() == 0) return false;
+  wallet.last_entry_no = entry.entry_no;
+  wallet.balance = entry.balance_after;
+  wallet.head = hash;
+  return true;
+}
+
+std::optional<StoredEntry> find_by_correlation(std::string_view account_id,
+                                               std::string_view correlation_id) {
+  const pg::Rows rows = select_by_correlation.run({pg::text(account_id), pg::text(correlation_id)});
+  if (rows.empty()) return std::nullopt;
+  return StoredEntry{read_entry(rows[0]), rows[0].digest(fingerprint_column)};
+}
+
+std::optional<LedgerEntry> find_entry(std::string_view account_id, std::string_view wallet,
+                                      std::int64_t entry_no) {
+  const pg::Rows rows =
+      select_by_number.run({pg::text(account_id), pg::text(wallet), pg::int8(entry_no)});
+  if (rows.empty()) return std::nullopt;
+  return read_entry(rows[0]);
+}
+
+Amount refunded(const LedgerEntry& charge) {
+  const pg::Rows rows = select_refunded.run(
+      {pg::text(charge.account_id), pg::text(charge.wallet), pg::int8(charge.entry_no)});
+  return rows[0].is_null(0) ? Amount() : rows[0].numeric(0);
+}
+
+namespace {
+
+// Walks the chain of one wallet and reports what does not hold.
+class ChainVerifier {
+ public:
+  using Report =
+      std::function<void(const std::string& path, const char* rule, std::string message)>;
+
+  ChainVerifier(std::string account_id, std::string wallet, Report report)
+      : account_id_(std::move(account_id)),
+        wallet_(std::move(wallet)),
+        report_(std::move(report)) {}
+
+  void verify() {
+    while (true) {
+      const pg::Rows rows =
+          select_next_entries.read({pg::text(account_id_), pg::text(wallet_), pg::int8(last_no_)});
+      for (std::uint64_t i = 0; i < rows.size(); ++i) verify_entry(rows[i]);
+      if (rows.size() == 0) break;
+    }
+    verify_wallet();
+  }
+
+ private:
+  void verify_entry(const pg::Row& row) {
+    const std::int64_t entry_no = row.int8(entry_no_column);
+    if (entry_no != last_no_ + 1)
+      report(entry_no, "entry_missing",
+             "entries " + std::to_string(last_no_ + 1) + " to " + std::to_string(entry_no - 1) +
+                 " are missing");
+    last_no_ = entry_no;
+    verify_content(row);
+    head_ = row.digest(hash_column);
+  }
+
+  void verify_content(const pg::Row& row) {
+    LedgerEntry entry;
+    try {
+      entry = read_entry(row);
+    } catch (const Error& unreadable) {
+      report(last_no_, "entry_unreadable", unreadable.message);
+      return;
+    }
+    if (chain_hash(head_, entry, pg::sha256) != row.digest(hash_column))
+      report(last_no_, "hash_mismatch", "the entry, or its place in the chain, was changed");
+    if (entry.balance_after != balance_ + signed_amount(entry))
+      report(last_no_, "balance_mismatch",
+             "balance after is " + entry.balance_after.to_string() + ", expected " +
+                 (balance_ + signed_amount(entry)).to_string());
+    balance_ = entry.balance_after;
+  }
+
+  void verify_wallet() {
+    const std::optional<Wallet> wallet = read_wallet(account_id_, wallet_);
+    const std::string path = account_id_ + "/" + wallet_;
+    if (!wallet) {
+      report_(path, "wallet_missing", "the wallet row is missing, the ledger has entries");
+      return;
+    }
+    if (wallet->last_entry_no != last_no_ || wallet->head != head_)
+      report_(path, "head_mismatch",
+              "the wallet ends with entry " + std::to_string(wallet->last_entry_no) +
+                  ", the ledger with entry " + std::to_string(last_no_));
+    if (wallet->balance != balance_)
+      report_(path, "balance_mismatch",
+              "the wallet has " + wallet->balance.to_string() + ", its entries sum to " +
+                  balance_.to_string());
+    Amount lots;
+    for (const Lot& lot : wallet->lots) lots += lot.remaining + lot.held;
+    if (lots != wallet->balance)
+      report_(path, "lots_mismatch",
+              "the grants hold " + lots.to_string() + ", the balance is " +
+                  wallet->balance.to_string());
+  }
+
+  void report(std::int64_t entry_no, const char* rule, std::string message) {
+    report_(account_id_ + "/" + wallet_ + "/" + std::to_string(entry_no), rule, std::move(message));
+  }
+
+  std::string account_id_, wallet_;
+  Report report_;
+  std::int64_t last_no_ = 0;
+  Digest head_{};
+  Amount balance_;
+};
+
+}  // namespace
+
+// verify_ledger(account_id) → setof violation; all accounts when NULL
+PURSER_FUNCTION(purser_verify_ledger) {
+  const auto account_id = pg::Arguments(fcinfo).optional_id(0, "account_id");
+  pg::RowSet result(fcinfo);
+  pg::Spi spi;
+  const pg::Rows wallets = select_next_wallets.read({pg::text_or_null(account_id)});
+  for (std::uint64_t i = 0; i < wallets.size(); ++i)
+    ChainVerifier(wallets[i].string(0), wallets[i].string(1),
+                  [&](const std::string& path, const char* rule, const std::string& message) {
+                    result.add({pg::text(path), pg::text(rule), pg::text(message)});
+                  })
+        .verify();
+  return 0;
+}
+
+}  // namespace purser

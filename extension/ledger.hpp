@@ -1,0 +1,41 @@
+// The ledger table: appending entries to a wallet's chain, finding one again, proving the chain.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "core/ledger.hpp"
+#include "extension/pg/statement.hpp"
+#include "extension/wallet.hpp"
+
+namespace purser {
+
+// A stored entry with the fingerprint of the request that made it.
+struct StoredEntry {
+  LedgerEntry entry;
+  Digest fingerprint{};
+};
+
+// Numbers the entry, moves the wallet's balance and head in memory, and inserts it. False when an
+// entry of this account has the correlation id already; then the wallet is as it was.
+bool append_entry(Wallet& wallet, LedgerEntry& entry, const std::optional<Digest>& fingerprint);
+
+std::optional<StoredEntry> find_by_correlation(std::string_view account_id,
+                                               std::string_view correlation_id);
+
+std::optional<LedgerEntry> find_entry(std::string_view account_id, std::string_view wallet,
+                                      std::int64_t entry_no);
+
+// Sum of the refunds of one charge.
+Amount refunded(const LedgerEntry& charge);
+
+// The public id of an entry: "credits/12".
+std::string entry_id(const LedgerEntry& entry);
+
+// Its allocations as the API shows them: [{"grant_id","kind","amount"}].
+std::string entry_allocations_json(const LedgerEntry& entry);
+
+// What an entry did to the balance: negative for a debit.
+Amount signed_amount(const LedgerEntry& entry);
+
+}  // namespace purser

@@ -1,0 +1,85 @@
+// Plans seen from SQL: validation of documents, and what a plan gives an account.
+#include <string>
+
+#include "core/plan.hpp"
+#include "extension/account.hpp"
+#include "extension/catalog.hpp"
+#include "extension/pg/result.hpp"
+
+namespace purser {
+
+namespace {
+
+void add_violations(pg::RowSet& result, const std::vector<Violation>& violations) {
+  for (const Violation& v : violations)
+    result.add({pg::text(v.path), pg::text(v.rule), pg::text(v.message)});
+}
+
+struct Given {
+  AccountStatus status;
+  FeatureValue value;
+};
+
+// What the account's plan gives for a feature.
+Given given(FunctionCallInfo fcinfo) {
+  const pg::Arguments arguments(fcinfo);
+  const std::string account_id(arguments.id(0, "account_id"));
+  const std::string feature(arguments.id(1, "feature"));
+  pg::Spi spi;
+  const auto plans = catalog();
+  plans->feature(feature);
+  const Account account = load_account(account_id);
+  const PlanVersion& plan = plans->version(account.plan, account.pinned_version);
+  return {account.status, plan.features.find(feature)->second};
+}
+
+bool included(const FeatureValue& value) {
+  switch (value.kind) {
+    case FeatureKind::quota:
+      return value.quota.limit != 0;
+    case FeatureKind::toggle:
+      return value.on;
+    case FeatureKind::number:
+    case FeatureKind::choice:
+      return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+// validate_plan(definition) → setof violation
+PURSER_FUNCTION(purser_validate_plan) {
+  const pg::Arguments arguments(fcinfo);
+  const std::string definition = arguments.optional_jsonb(0, "definition").value_or("null");
+  pg::RowSet result(fcinfo);
+  pg::Spi spi;
+  PlanVersion ignored;
+  add_violations(result, read_plan(definition, catalog()->features(), ignored));
+  return 0;
+}
+
+// _validate_feature(code, definition) → setof violation
+PURSER_FUNCTION(purser_validate_feature) {
+  const pg::Arguments arguments(fcinfo);
+  const std::string code(arguments.id(0, "feature"));
+  const std::string definition = arguments.optional_jsonb(1, "definition").value_or("null");
+  pg::RowSet result(fcinfo);
+  Feature ignored;
+  add_violations(result, read_feature(code, definition, ignored));
+  return 0;
+}
+
+// feature_value(account_id, feature) → jsonb
+PURSER_FUNCTION(purser_feature_value) {
+  const std::string json = value_json(given(fcinfo).value);
+  return pg::jsonb(json).datum;
+}
+
+// has_feature(account_id, feature) → boolean
+PURSER_FUNCTION(purser_has_feature) {
+  const Given found = given(fcinfo);
+  return BoolGetDatum(found.status == AccountStatus::active && included(found.value));
+}
+
+}  // namespace purser

@@ -1,0 +1,70 @@
+-- Time, checked arguments and the audit trail: what every other module stands on.
+
+CREATE FUNCTION purser.clock() RETURNS timestamptz
+  LANGUAGE c VOLATILE PARALLEL SAFE
+  AS 'MODULE_PATHNAME', 'purser_clock';
+COMMENT ON FUNCTION purser.clock() IS
+  'The time purser decides by: the clock, or what a superuser''s test has set in purser.now.';
+
+CREATE FUNCTION purser._checked_id(value text, name text) RETURNS text
+  LANGUAGE c IMMUTABLE PARALLEL SAFE
+  AS 'MODULE_PATHNAME', 'purser_checked_id';
+COMMENT ON FUNCTION purser._checked_id(text, text) IS
+  'Internal. The value, when it is a usable identifier: not NULL, not empty, at most 255 bytes, printable. PU014 otherwise.';
+
+CREATE FUNCTION purser._checked_time_zone(name text) RETURNS text
+  LANGUAGE c STABLE PARALLEL SAFE
+  AS 'MODULE_PATHNAME', 'purser_checked_time_zone';
+COMMENT ON FUNCTION purser._checked_time_zone(text) IS
+  'Internal. The name, when the server knows a time zone of that name. PU014 otherwise.';
+
+CREATE FUNCTION purser._audit(
+  actor text,
+  action text,
+  account_id text,
+  resource_type text,
+  resource_id text,
+  details jsonb
+) RETURNS void
+  LANGUAGE sql
+  SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  INSERT INTO purser.audit_event
+         (event_id, at, account_id, actor, database_role, action, resource_type, resource_id, details, address)
+  VALUES (pg_catalog.gen_random_uuid()::text, purser.clock(), account_id, actor, session_user, action,
+          resource_type, resource_id, details, pg_catalog.inet_client_addr());
+END;
+COMMENT ON FUNCTION purser._audit(text, text, text, text, text, jsonb) IS
+  'Internal. Appends one audit event to the running transaction.';
+
+CREATE FUNCTION purser.setting(name text) RETURNS text
+  LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT s.value FROM purser.setting AS s WHERE s.name = setting.name;
+END;
+COMMENT ON FUNCTION purser.setting(text) IS 'The value of a setting; NULL when it is not set.';
+
+CREATE FUNCTION purser.set_setting(name text, value text, actor text DEFAULT session_user) RETURNS void
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF set_setting.name IS NULL OR set_setting.name NOT IN ('default_plan', 'upgrade_url') THEN
+    RAISE EXCEPTION 'unknown setting "%"', set_setting.name
+      USING ERRCODE = 'PU012', HINT = 'Settings are default_plan and upgrade_url.';
+  END IF;
+  IF set_setting.name = 'default_plan'
+     AND NOT EXISTS (SELECT FROM purser.plan AS p WHERE p.plan = set_setting.value) THEN
+    RAISE EXCEPTION 'plan "%" is not published', set_setting.value
+      USING ERRCODE = 'PU012', HINT = 'Publish it with purser.publish_plan() before it becomes the default.';
+  END IF;
+  INSERT INTO purser.setting AS s (name, value)
+  VALUES (set_setting.name, purser._checked_id(set_setting.value, 'value'))
+  ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+  PERFORM purser._audit(purser._checked_id(actor, 'actor'), 'setting.changed', NULL, 'setting', set_setting.name,
+                        jsonb_build_object('value', set_setting.value));
+END
+$$;
+COMMENT ON FUNCTION purser.set_setting(text, text, text) IS
+  'Changes a setting: default_plan (plan of accounts without a subscription) or upgrade_url (where http_body() sends people). Takes effect everywhere with the commit.';

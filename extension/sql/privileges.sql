@@ -1,0 +1,64 @@
+-- Who may do what. Tables belong to the extension's owner and nobody else writes them; applications
+-- get functions. See docs/security.md.
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA purser FROM PUBLIC;
+GRANT USAGE ON SCHEMA purser TO purser_app, purser_admin, purser_sidecar, purser_reader;
+
+-- The application: decides, charges and shows, for whichever account it serves.
+GRANT EXECUTE ON FUNCTION
+  purser.clock(),
+  purser.setting(text),
+  purser.check_and_increment(text, text, bigint, text),
+  purser.check_quota(text, text, bigint),
+  purser.usage(text),
+  purser.http_status(purser.decision),
+  purser.http_body(purser.decision),
+  purser._decision_text(purser.decision),
+  purser.feature_value(text, text),
+  purser.has_feature(text, text),
+  purser.pricing(),
+  purser.display_price(bigint, text),
+  purser.open_account(text, text, text),
+  purser.admit(text, text),
+  purser.charge_credits(text, numeric, text, text, text, text, text, jsonb, text, text),
+  purser.credit_balance(text, text, timestamptz),
+  purser.invoice(text, text, text)
+TO purser_app, purser_admin;
+
+-- The operator: plans, accounts, gifts and refunds.
+GRANT EXECUTE ON FUNCTION
+  purser.set_setting(text, text, text),
+  purser.declare_features(jsonb, text),
+  purser.validate_plan(jsonb),
+  purser.publish_plan(text, jsonb, text, text, boolean),
+  purser.subscribe(text, text, text, integer),
+  purser.change_plan(text, text, text, integer),
+  purser.cancel_subscription(text, text),
+  purser.set_account_status(text, text, text, text),
+  purser.grant_credits(text, numeric, text, text, timestamptz, integer, text, text),
+  purser.refund_credits(text, text, numeric, text, text),
+  purser.verify_ledger(text)
+TO purser_admin;
+
+-- Reading. The operator sees all rows; a reader sees those of the one account named in its
+-- setting purser.account_id, and none when it is not set.
+GRANT SELECT ON
+  purser.account, purser.subscription, purser.entitlement, purser.usage_period, purser.wallet,
+  purser.credit_grant, purser.ledger, purser.plan, purser.plan_version, purser.feature, purser.setting
+TO purser_admin, purser_reader;
+GRANT SELECT ON purser.audit_event, purser.job TO purser_admin;
+
+DO $$
+DECLARE
+  table_name text;
+BEGIN
+  FOREACH table_name IN ARRAY ARRAY['account', 'subscription', 'entitlement', 'usage_period', 'wallet',
+                                    'credit_grant', 'ledger'] LOOP
+    EXECUTE format('ALTER TABLE purser.%I ENABLE ROW LEVEL SECURITY', table_name);
+    EXECUTE format('CREATE POLICY operators_see_all ON purser.%I FOR SELECT TO purser_admin USING (true)',
+                   table_name);
+    EXECUTE format('CREATE POLICY readers_see_one_account ON purser.%I FOR SELECT TO purser_reader '
+                   'USING (account_id = current_setting(''purser.account_id'', true))', table_name);
+  END LOOP;
+END
+$$;

@@ -1,0 +1,244 @@
+-- Types and tables. Account-owned tables lead every key with account_id COLLATE "C", have no
+-- trigger, no sequence and no foreign key on the hot path, so that they can be distributed by
+-- account. Rows are locked in one order everywhere:
+--   account, then entitlement by (account_id, feature), then wallet by (account_id, wallet),
+--   then ledger.
+
+-- Results ---------------------------------------------------------------------------------------
+
+CREATE TYPE purser.decision AS (
+  allowed boolean,
+  reason text,
+  account_id text,
+  feature text,
+  used bigint,
+  quota bigint,
+  remaining bigint,
+  resets_at timestamptz,
+  level text
+);
+COMMENT ON TYPE purser.decision IS
+  'Answer to a quota question. reason: ok, quota_exceeded, feature_not_included, account_suspended, account_banned, account_deleted. quota and remaining are NULL when unlimited; resets_at is NULL when the quota never resets. level: ok, warn, critical, exhausted, unlimited.';
+
+CREATE TYPE purser.ledger_entry AS (
+  entry_id text,
+  account_id text,
+  wallet text,
+  direction text,
+  reason text,
+  amount numeric,
+  balance_after numeric,
+  allocations jsonb,
+  resource_type text,
+  resource_id text,
+  breakdown jsonb,
+  correlation_id text,
+  created_at timestamptz,
+  replayed boolean
+);
+COMMENT ON TYPE purser.ledger_entry IS
+  'One ledger entry as the credit functions return it. direction: DEBIT or CREDIT. allocations: [{"grant_id","kind","amount"}], what each grant bore or received. replayed: true when the same request had been made before and nothing was changed.';
+
+CREATE TYPE purser.violation AS (
+  path text,
+  rule text,
+  message text
+);
+COMMENT ON TYPE purser.violation IS
+  'One thing that is wrong: where, which rule (a stable word), and what a person should read.';
+
+-- Catalog: reference data, small, cached by every session -----------------------------------------
+
+CREATE TABLE purser.setting (
+  name text COLLATE "C" PRIMARY KEY,
+  value text NOT NULL
+);
+COMMENT ON TABLE purser.setting IS 'Settings of the whole installation; change them with purser.set_setting().';
+
+CREATE TABLE purser.feature (
+  code text COLLATE "C" PRIMARY KEY,
+  definition jsonb NOT NULL
+);
+COMMENT ON TABLE purser.feature IS 'Features as declared with purser.declare_features(): kind, unit, category, default, bounds.';
+
+CREATE TABLE purser.plan (
+  plan text COLLATE "C" PRIMARY KEY,
+  created_at timestamptz NOT NULL
+);
+COMMENT ON TABLE purser.plan IS 'Plans that exist; what they give is in purser.plan_version.';
+
+CREATE TABLE purser.plan_version (
+  plan text COLLATE "C" NOT NULL REFERENCES purser.plan,
+  version integer NOT NULL CHECK (version > 0),
+  definition jsonb NOT NULL,
+  actor text NOT NULL,
+  reason text NOT NULL,
+  published_at timestamptz NOT NULL,
+  PRIMARY KEY (plan, version)
+);
+COMMENT ON TABLE purser.plan_version IS 'Every published version of every plan; immutable. The highest version is the one in force.';
+
+-- Accounts ----------------------------------------------------------------------------------------
+
+CREATE TABLE purser.account (
+  account_id text COLLATE "C" PRIMARY KEY CHECK (account_id <> '' AND octet_length(account_id) <= 255),
+  status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'suspended', 'banned', 'deleted')),
+  role text NOT NULL DEFAULT 'user' CHECK (role IN ('user', 'admin', 'superadmin')),
+  time_zone text NOT NULL DEFAULT 'UTC',
+  created_at timestamptz NOT NULL
+);
+COMMENT ON TABLE purser.account IS 'Customers a limit or a wallet belongs to. A row appears with the account''s first use; an account without a live subscription is on the default plan.';
+
+CREATE TABLE purser.subscription (
+  account_id text COLLATE "C" NOT NULL REFERENCES purser.account,
+  subscription_no integer NOT NULL,
+  plan text COLLATE "C" NOT NULL,
+  pinned_version integer,
+  status text NOT NULL CHECK (status IN ('trialing', 'active', 'past_due', 'canceled', 'expired')),
+  anchor timestamp NOT NULL,
+  started_at timestamptz NOT NULL,
+  ended_at timestamptz,
+  actor text NOT NULL,
+  PRIMARY KEY (account_id, subscription_no),
+  CHECK ((ended_at IS NULL) = (status IN ('trialing', 'active', 'past_due')))
+);
+CREATE UNIQUE INDEX subscription_one_live ON purser.subscription (account_id) WHERE ended_at IS NULL;
+COMMENT ON TABLE purser.subscription IS 'Subscriptions, live and past; at most one live per account. pinned_version is NULL when it follows the latest version of its plan. anchor is the start on the account''s wall clock, from which billing periods are counted.';
+
+-- Everything a decision needs in one row, so that counting is one statement on one row. The columns
+-- status, plan, pinned_version, anchor and time_zone are copies, kept equal to their origin by the
+-- transaction that changes it. used changes with every call: no index may cover it, and the free
+-- space keeps the new row version on the same page.
+CREATE TABLE purser.entitlement (
+  account_id text COLLATE "C" NOT NULL,
+  feature text COLLATE "C" NOT NULL,
+  used bigint NOT NULL DEFAULT 0 CHECK (used >= 0),
+  held bigint NOT NULL DEFAULT 0 CHECK (held >= 0),
+  lifetime bigint NOT NULL DEFAULT 0 CHECK (lifetime >= 0),
+  period_start timestamptz NOT NULL DEFAULT '-infinity',
+  period_end timestamptz NOT NULL DEFAULT '-infinity',
+  pinned_version integer,
+  anchor timestamp,
+  status text COLLATE "C" NOT NULL,
+  plan text COLLATE "C",
+  per text COLLATE "C" NOT NULL DEFAULT '',
+  time_zone text COLLATE "C" NOT NULL,
+  PRIMARY KEY (account_id, feature)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE purser.entitlement IS 'One account''s running count of one metered feature. plan is NULL on the default plan. per names the kind of period the bounds were computed for.';
+
+CREATE TABLE purser.usage_period (
+  account_id text COLLATE "C" NOT NULL,
+  feature text COLLATE "C" NOT NULL,
+  period_start timestamptz NOT NULL,
+  period_end timestamptz NOT NULL,
+  used bigint NOT NULL,
+  PRIMARY KEY (account_id, feature, period_start)
+);
+COMMENT ON TABLE purser.usage_period IS 'Usage of periods that are over; the running period is in purser.entitlement.';
+
+CREATE TABLE purser.quota_key (
+  account_id text COLLATE "C" NOT NULL,
+  idempotency_key text COLLATE "C" NOT NULL,
+  fingerprint bytea NOT NULL,
+  answer purser.decision NOT NULL,
+  created_at timestamptz NOT NULL,
+  PRIMARY KEY (account_id, idempotency_key)
+);
+COMMENT ON TABLE purser.quota_key IS 'Idempotency keys of increments that counted, with the answer a retry gets. They do not expire. A refusal counts nothing and leaves no key.';
+
+-- Credits -----------------------------------------------------------------------------------------
+
+-- The aggregate of one wallet: what is left of every live grant (a lot) is inside the row, so that a
+-- charge is one row read, one row written and one ledger row. Element i of every lot_ array belongs
+-- to lot i; the view purser.grants shows them as rows.
+CREATE TABLE purser.wallet (
+  account_id text COLLATE "C" NOT NULL,
+  wallet text COLLATE "C" NOT NULL,
+  last_entry_no bigint NOT NULL DEFAULT 0,
+  last_grant_id bigint NOT NULL DEFAULT 0,
+  balance_micros bigint NOT NULL DEFAULT 0 CHECK (balance_micros >= 0),
+  status text COLLATE "C" NOT NULL,
+  head_hash bytea NOT NULL,
+  lot_grant_ids bigint[] NOT NULL DEFAULT '{}',
+  lot_kinds text[] NOT NULL DEFAULT '{}',
+  lot_priorities integer[] NOT NULL DEFAULT '{}',
+  lot_expires_at timestamptz[] NOT NULL DEFAULT '{}',
+  lot_remaining_micros bigint[] NOT NULL DEFAULT '{}',
+  lot_held_micros bigint[] NOT NULL DEFAULT '{}',
+  PRIMARY KEY (account_id, wallet)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE purser.wallet IS 'One account''s wallet: live lots in debit order, the balance and the head of the ledger chain. Amounts are in millionths (micros). balance_micros is the sum of all ledger entries in millionths, holds and not yet written-off expiries included.';
+
+CREATE TABLE purser.credit_grant (
+  account_id text COLLATE "C" NOT NULL,
+  wallet text COLLATE "C" NOT NULL,
+  grant_id bigint NOT NULL,
+  kind text NOT NULL,
+  priority integer NOT NULL,
+  amount numeric NOT NULL CHECK (amount > 0),
+  expires_at timestamptz NOT NULL,
+  entry_no bigint NOT NULL,
+  granted_at timestamptz NOT NULL,
+  PRIMARY KEY (account_id, wallet, grant_id)
+);
+COMMENT ON TABLE purser.credit_grant IS 'Every grant as it was made; immutable. expires_at is infinity when it never expires.';
+
+CREATE TABLE purser.ledger (
+  account_id text COLLATE "C" NOT NULL,
+  wallet text COLLATE "C" NOT NULL,
+  entry_no bigint NOT NULL,
+  direction text COLLATE "C" NOT NULL CHECK (direction IN ('DEBIT', 'CREDIT')),
+  reason text NOT NULL,
+  amount numeric NOT NULL CHECK (amount > 0),
+  balance_after numeric NOT NULL CHECK (balance_after >= 0),
+  allocations jsonb NOT NULL,
+  resource_type text COLLATE "C",
+  resource_id text COLLATE "C",
+  resource_title text,
+  breakdown jsonb,
+  notes text,
+  correlation_id text COLLATE "C",
+  refund_of bigint,
+  created_at timestamptz NOT NULL,
+  effective_at timestamptz NOT NULL,
+  fingerprint bytea,
+  hash bytea NOT NULL,
+  PRIMARY KEY (account_id, wallet, entry_no)
+);
+CREATE UNIQUE INDEX ledger_correlation ON purser.ledger (account_id, correlation_id);
+CREATE INDEX ledger_resource ON purser.ledger (account_id, resource_type, resource_id)
+  WHERE resource_type IS NOT NULL;
+CREATE INDEX ledger_refund_of ON purser.ledger (account_id, wallet, refund_of)
+  WHERE refund_of IS NOT NULL;
+COMMENT ON TABLE purser.ledger IS 'Immutable debits and credits, numbered 1, 2, 3 … within each wallet and chained by hash; see purser.verify_ledger(). effective_at is when the balance changed: the instant of expiry for a lapsed grant, else created_at.';
+
+-- Audit and work ----------------------------------------------------------------------------------
+
+CREATE TABLE purser.audit_event (
+  event_id text COLLATE "C" PRIMARY KEY,
+  at timestamptz NOT NULL,
+  account_id text COLLATE "C",
+  actor text NOT NULL,
+  impersonator text,
+  database_role text NOT NULL,
+  action text COLLATE "C" NOT NULL,
+  resource_type text,
+  resource_id text,
+  details jsonb NOT NULL DEFAULT '{}',
+  address inet
+);
+CREATE INDEX audit_event_at ON purser.audit_event (at);
+CREATE INDEX audit_event_account ON purser.audit_event (account_id, at);
+COMMENT ON TABLE purser.audit_event IS 'Who did what to what, when and from where. Append-only: no role but the owner may write, and only through the functions.';
+
+CREATE TABLE purser.job (
+  job_id text COLLATE "C" PRIMARY KEY,
+  kind text COLLATE "C" NOT NULL,
+  account_id text COLLATE "C",
+  payload jsonb NOT NULL,
+  status text COLLATE "C" NOT NULL DEFAULT 'queued',
+  due_at timestamptz NOT NULL,
+  created_at timestamptz NOT NULL
+);
+COMMENT ON TABLE purser.job IS 'Work for the outside, queued in the transaction that made it necessary: it happens if and only if that transaction commits.';

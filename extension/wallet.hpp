@@ -1,0 +1,51 @@
+// One wallet row in memory: its lots, its balance and the head of its ledger chain.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/credits.hpp"
+#include "core/ledger.hpp"
+#include "core/quota.hpp"
+#include "extension/pg/statement.hpp"
+
+namespace purser {
+
+struct Wallet {
+  std::string account_id;
+  std::string name;
+  AccountStatus status = AccountStatus::active;
+  std::int64_t last_entry_no = 0;
+  std::int64_t last_grant_id = 0;
+  Amount balance;  // sum of the ledger
+  Digest head{};   // hash of the last entry
+  std::vector<Lot> lots;
+};
+
+// As it stands; nullopt when it does not exist. Locks nothing.
+std::optional<Wallet> read_wallet(std::string_view account_id, std::string_view name);
+
+// Locked FOR NO KEY UPDATE; nullopt when it does not exist.
+std::optional<Wallet> lock_wallet(std::string_view account_id, std::string_view name);
+
+// Locked, and made first when it does not exist (with its account).
+Wallet open_wallet(std::string_view account_id, std::string_view name, Instant now);
+
+// Writes a locked wallet back.
+void store_wallet(const Wallet& wallet);
+
+// A grant as it was made.
+struct GrantRecord {
+  Lot lot;  // remaining is the amount granted
+  std::int64_t entry_no = 0;
+  Instant granted_at = 0;
+};
+
+void insert_grant(const Wallet& wallet, const GrantRecord& grant);
+
+// The lot a grant started as, with nothing remaining.
+Lot grant_template(const Wallet& wallet, std::int64_t grant_id);
+
+}  // namespace purser
