@@ -3,6 +3,7 @@
 # and which PostgreSQL the project is built for. Sourced, never run.
 
 set -euo pipefail
+shopt -s inherit_errexit
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD=$ROOT/build
@@ -67,3 +68,18 @@ choose_server() {
 
 # One and the same client for every script: no start-up file, no pager, no password prompt.
 run_psql() { "$PG_BIN/psql" --no-psqlrc --no-password "$@"; }
+
+# make test may be called as make -j, or with flags that are not for the makes called from here.
+unset MAKEFLAGS MFLAGS MAKELEVEL
+
+cores() { nproc 2>/dev/null || say 2; }
+
+# Where the server looks for extensions, which root may have kept to itself.
+install_needs_root() {
+  [[ ! -w $("$PG_CONFIG" --pkglibdir) || ! -w $("$PG_CONFIG" --sharedir)/extension ]]
+}
+
+install_extension() {
+  local install=(make -s -C "$ROOT" install "PG_CONFIG=$PG_CONFIG")
+  if install_needs_root; then as_root "${install[@]}"; else "${install[@]}"; fi
+}
