@@ -18,6 +18,7 @@ namespace {
 constexpr std::size_t largest_document = std::size_t{1} << 20;
 constexpr std::size_t deepest_nesting = 32;
 constexpr std::size_t longest_quote = 40;
+constexpr int longest_trial = 730;  // days, as Stripe allows
 
 using Violations = std::vector<Violation>;
 
@@ -537,11 +538,14 @@ void read_cents(const Json& object, const Place& place, Price& price) {
 
 void read_price(const Json& object, const Place& place, std::vector<Price>& prices) {
   if (object.type != JsonType::object) return place.wrong_kind("an object", object);
-  allow_only({"interval", "currency", "cents"}, object, place);
+  allow_only({"interval", "currency", "cents", "trial_days", "stripe_price_id"}, object, place);
   Price price;
   read_price_interval(object, place, price);
   read_currency(object, place, price);
   read_cents(object, place, price);
+  if (const Json* days = given(object, "trial_days"))
+    read_integer(*days, 0, longest_trial, place.field("trial_days"), price.trial_days);
+  read_text(object, "stripe_price_id", place, price.stripe_price_id);
   const auto same = [&](const Price& other) {
     return other.interval == price.interval && other.currency == price.currency;
   };
@@ -633,8 +637,8 @@ std::vector<Violation> read_plan(std::string_view json, const FeatureCatalog& ca
 
   if (const std::optional<Json> document = read_document(json, violations)) {
     const Place place("", "plan", violations);
-    allow_only({"name", "description", "position", "public", "prices", "features"}, *document,
-               place);
+    allow_only({"name", "description", "position", "public", "active", "prices", "features"},
+               *document, place);
     read_plan_name(*document, place, read.name);
     read_text(*document, "description", place, read.description);
     if (const Json* position = given(*document, "position"))
@@ -642,6 +646,8 @@ std::vector<Violation> read_plan(std::string_view json, const FeatureCatalog& ca
                    read.position);
     if (const Json* is_public = given(*document, "public"))
       read_flag(*is_public, place.field("public"), read.is_public);
+    if (const Json* active = given(*document, "active"))
+      read_flag(*active, place.field("active"), read.active);
     read_prices(*document, place, read.prices);
     read_features(*document, catalog, place, read);
   }

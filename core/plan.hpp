@@ -56,6 +56,8 @@ struct Price {
   Interval interval = Interval::month;
   std::string currency;  // three lower-case letters, ISO 4217
   std::int64_t cents = 0;
+  int trial_days = 0;
+  std::string stripe_price_id;  // empty when Stripe does not sell it
 };
 
 // One immutable version of a plan.
@@ -65,7 +67,8 @@ struct PlanVersion {
   std::string name;
   std::string description;
   int position = 0;
-  bool is_public = true;
+  bool is_public = true;  // shown on the pricing page
+  bool active = true;     // may be subscribed to
   std::vector<Price> prices;
   std::map<std::string, FeatureValue, std::less<>> features;  // every feature of the catalog
 

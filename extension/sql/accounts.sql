@@ -120,6 +120,11 @@ BEGIN
                     coalesce(' version ' || _set_subscription.pinned_version, '')
       USING ERRCODE = 'PU012', HINT = 'Publish it with purser.publish_plan().';
   END IF;
+  IF (SELECT v.definition ->> 'active' = 'false' FROM purser.plan_version AS v
+       WHERE v.plan = _set_subscription.plan ORDER BY v.version DESC LIMIT 1) THEN
+    RAISE EXCEPTION 'plan "%" is not active', _set_subscription.plan
+      USING ERRCODE = 'PU012', HINT = 'Publish a version that is active, or choose another plan.';
+  END IF;
   account := purser._lock_account(_set_subscription.account_id);
   SELECT * INTO live FROM purser.subscription AS s
    WHERE s.account_id = account.account_id AND s.ended_at IS NULL;
