@@ -174,6 +174,14 @@ TEST(Refund, GivesBackLastDebitedFirst) {
       refused_with(sqlstate::invalid_amount, [&] { plan_refund(charged, {}, credits(-1)); }));
 }
 
+TEST(Refund, AGrantThatBoreTwoPartsIsCountedOnce) {
+  const std::vector<Allocation> charged = {
+      {1, "monthly", credits(5)}, {2, "rollover", credits(3)}, {1, "monthly", credits(4)}};
+  EXPECT_EQ(plan_refund(charged, {{1, "monthly", credits(4)}}, credits(8)),
+            (std::vector<Allocation>{{2, "rollover", credits(3)}, {1, "monthly", credits(5)}}));
+  EXPECT_FALSE(plan_refund(charged, {{1, "monthly", credits(9)}}, credits(4)));
+}
+
 TEST(Refund, PiecesGiveBackExactlyWhatWasCharged) {
   SEEDED_RANDOM(random);
   for (int i = 0; i < 5'000; ++i) {

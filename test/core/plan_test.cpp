@@ -6,6 +6,8 @@
 #include <clocale>
 #include <set>
 
+#include "random.hpp"
+
 namespace purser {
 namespace {
 
@@ -94,6 +96,25 @@ TEST(Plan, ReadsACompleteDocument) {
   EXPECT_TRUE(version.features.at("auto_publish").on);
   EXPECT_EQ(version.features.at("audio_pipeline").choice, "auphonic");
   EXPECT_EQ(version.features.at("multiplier").number, Amount::parse("1.5"));
+}
+
+TEST(Plan, PricesHaveTrialsAndPlansCanBeWithdrawn) {
+  PlanVersion version;
+  EXPECT_TRUE(read_plan(R"({"name": "Pro", "active": false, "prices": [
+    {"interval": "month", "currency": "usd", "cents": 5, "trial_days": 14,
+     "stripe_price_id": "price_1"}]})",
+                        catalog(), version)
+                  .empty());
+  EXPECT_FALSE(version.active);
+  EXPECT_TRUE(version.is_public);
+  EXPECT_EQ(version.prices.at(0).trial_days, 14);
+  EXPECT_EQ(version.prices.at(0).stripe_price_id, "price_1");
+  EXPECT_EQ(violations_of_plan(R"({"name": "Pro", "active": 1, "prices": [
+    {"interval": "month", "currency": "usd", "cents": 5, "trial_days": 731,
+     "stripe_price_id": 7}]})"),
+            (Found{{"active", "wrong_kind"},
+                   {"prices[0].trial_days", "out_of_range"},
+                   {"prices[0].stripe_price_id", "wrong_kind"}}));
 }
 
 TEST(Plan, EveryFeatureOfTheCatalogHasAValue) {
@@ -250,6 +271,29 @@ TEST(Plan, DepthAndSizeAreBounded) {
   EXPECT_EQ(violations_of_plan(padding + R"({"name": "x"})"), (Found{{"", "too_large"}}));
   const std::string exact = R"({"name": "x"})";
   EXPECT_EQ(violations_of_plan(padding.substr(exact.size()) + exact), Found{});
+}
+
+TEST(Plan, DamagedDocumentsAreReadOrRefusedAndNeverThrow) {
+  SEEDED_RANDOM(random);
+  const FeatureCatalog features = catalog();
+  const std::string whole = R"({"name": "Pro é", "position": 3, "prices": [{"interval": "month",
+    "currency": "usd", "cents": 2999}], "features": {"chat_messages": null, "multiplier": -1.5e3,
+    "minutes": {"quota": 100, "warn": 80}, "auto_publish": true, "audio_pipeline": "plain"}})";
+  const std::string letters = "{}[],:\"\\-+.019eEntf \x01\x80\xc3";
+  for (int i = 0; i < 20'000; ++i) {
+    std::string json = whole;
+    for (int k = random.small(1, 4); k > 0; --k) {
+      const auto place = static_cast<std::size_t>(random.between(0, std::ssize(json) - 1));
+      const auto letter = static_cast<std::size_t>(random.between(0, std::ssize(letters) - 1));
+      if (random.one_in(2))
+        json[place] = letters[letter];
+      else
+        json.erase(place, static_cast<std::size_t>(random.small(1, 5)));
+    }
+    PlanVersion version;
+    ASSERT_NO_THROW(read_plan(json, features, version)) << json;
+    ASSERT_EQ(version.features.size(), features.size());
+  }
 }
 
 TEST(Plan, NullFieldsCountAsLeftOut) {
