@@ -1,5 +1,9 @@
 \echo Use "CREATE EXTENSION purser" to load this file. \quit
 
+-- Names in this script mean the server's own, whatever other schemas hold: bodies of SQL functions
+-- and views are bound to what is found here.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 -- Made here, so that a schema somebody else prepared makes the installation fail.
 CREATE SCHEMA purser;
 COMMENT ON SCHEMA purser IS 'Usage quotas, plans, prepaid credits and user deletion';
