@@ -7,6 +7,7 @@
 #include <charconv>
 #include <functional>
 #include <optional>
+#include <stdexcept>
 #include <string>
 
 #include "core/credits.hpp"
@@ -27,8 +28,8 @@ constexpr std::size_t longest_text = 4096;
 constexpr int most_priority = 100;
 
 pg::Statement sum_until{
-    "SELECT pg_catalog.sum(CASE l.direction WHEN 'CREDIT' THEN l.amount"
-    "                      ELSE OPERATOR(pg_catalog.-) l.amount END)"
+    "SELECT pg_catalog.sum(CASE WHEN l.direction OPERATOR(pg_catalog.=) 'CREDIT' THEN l.amount"
+    "                           ELSE OPERATOR(pg_catalog.-) l.amount END)"
     "  FROM purser.ledger AS l"
     " WHERE l.account_id OPERATOR(pg_catalog.=) $1 AND l.wallet OPERATOR(pg_catalog.=) $2"
     "   AND l.effective_at OPERATOR(pg_catalog.<=) $3",
@@ -343,6 +344,8 @@ Outcome refund_credits(const RefundRequest& request) {
   if (auto outcome = earlier(request.account_id, request.correlation_id, fingerprint))
     return *outcome;
   const LedgerEntry charge = charge_to_refund(request);
+  if (!wallet)
+    throw std::logic_error("wallet \"" + request.wallet + "\" is gone, its ledger is not");
   const std::vector<Allocation> parts = refund_plan(request, charge);
   write_off_expired(*wallet, now);
   LedgerEntry entry;
@@ -390,7 +393,7 @@ Amount balance_at(const std::string& account_id, const std::string& name,
   Amount balance = rows[0].is_null(0) ? Amount() : rows[0].numeric(0);
   if (wallet)
     for (const Lot& lot : wallet->lots)
-      if (lot.expires_at <= at) balance -= lot.remaining;
+      if (lot.expires_at <= at && lot.expires_at != end_of_time) balance -= lot.remaining;
   return balance;
 }
 
