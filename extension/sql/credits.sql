@@ -60,7 +60,8 @@ CREATE FUNCTION purser.verify_ledger(account_id text DEFAULT NULL) RETURNS SETOF
 COMMENT ON FUNCTION purser.verify_ledger(text) IS
   'Recomputes the hash chain and the balances of one account or of all, and names what does not hold: entry_missing, entry_unreadable, hash_mismatch, balance_mismatch, head_mismatch, lots_mismatch, wallet_missing. No row means the books are as they were written. Blocks nobody.';
 
-CREATE VIEW purser.grants AS
+-- Views read with their owner's rights, so each repeats the rule of the row policies (privileges.sql).
+CREATE VIEW purser.grants WITH (security_barrier) AS
 SELECT g.account_id, g.wallet, g.grant_id, g.kind, g.priority, g.amount,
        coalesce(lot.remaining, 0) AS remaining,
        coalesce(lot.held, 0) AS held,
@@ -75,28 +76,38 @@ SELECT g.account_id, g.wallet, g.grant_id, g.kind, g.priority, g.amount,
                 unnest(w.lot_grant_ids, w.lot_remaining_micros, w.lot_held_micros)
                   AS l (grant_id, remaining_micros, held_micros)
           WHERE w.account_id = g.account_id AND w.wallet = g.wallet AND l.grant_id = g.grant_id
-       ) AS lot ON true;
+       ) AS lot ON true
+ WHERE pg_has_role(current_user, 'purser_admin', 'usage')
+    OR g.account_id = current_setting('purser.account_id', true);
 COMMENT ON VIEW purser.grants IS
   'Every grant with what remains of it and what is held, in credits. expires_at is NULL when it never expires.';
 
-CREATE VIEW purser.ledger_entries AS
+CREATE VIEW purser.ledger_entries WITH (security_barrier) AS
 SELECT l.account_id, l.wallet, l.wallet || '/' || l.entry_no AS entry_id, l.created_at, l.effective_at,
        l.direction, l.reason, l.amount, l.balance_after, l.allocations, l.resource_type, l.resource_id,
        l.resource_title, l.breakdown, l.notes, l.correlation_id,
        l.wallet || '/' || l.refund_of AS refund_of
-  FROM purser.ledger AS l;
+  FROM purser.ledger AS l
+ WHERE pg_has_role(current_user, 'purser_admin', 'usage')
+    OR l.account_id = current_setting('purser.account_id', true);
 COMMENT ON VIEW purser.ledger_entries IS 'The ledger for people and reports, one row an entry.';
 
-CREATE FUNCTION purser.invoice(account_id text, resource_type text, resource_id text) RETURNS jsonb
+CREATE FUNCTION purser.invoice(
+  account_id text,
+  resource_type text,
+  resource_id text,
+  wallet text DEFAULT 'credits'
+) RETURNS jsonb
   LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT jsonb_build_object(
-           'number', (array_agg(l.wallet || '/' || l.entry_no ORDER BY l.created_at, l.wallet, l.entry_no))[1],
+           'number', (array_agg(l.wallet || '/' || l.entry_no ORDER BY l.entry_no))[1],
            'account_id', invoice.account_id,
+           'wallet', invoice.wallet,
            'resource_type', invoice.resource_type,
            'resource_id', invoice.resource_id,
-           'title', (array_agg(l.resource_title ORDER BY l.created_at DESC, l.entry_no DESC)
+           'title', (array_agg(l.resource_title ORDER BY l.entry_no DESC)
                       FILTER (WHERE l.resource_title IS NOT NULL))[1],
            'charged', coalesce(sum(l.amount) FILTER (WHERE l.direction = 'DEBIT'), 0),
            'refunded', coalesce(sum(l.amount) FILTER (WHERE l.direction = 'CREDIT'), 0),
@@ -109,12 +120,13 @@ BEGIN ATOMIC
              'credits', l.amount,
              'breakdown', l.breakdown,
              'correlation_id', l.correlation_id,
-             'notes', l.notes) ORDER BY l.created_at, l.wallet, l.entry_no))
+             'notes', l.notes) ORDER BY l.entry_no))
     FROM purser.ledger AS l
    WHERE l.account_id = invoice.account_id
+     AND l.wallet = invoice.wallet
      AND l.resource_type = invoice.resource_type
      AND l.resource_id = invoice.resource_id
   HAVING count(*) > 0;
 END;
-COMMENT ON FUNCTION purser.invoice(text, text, text) IS
-  'All charges and refunds of one resource as a document: number, title, charged, refunded, net and the lines. NULL when nothing was charged for it.';
+COMMENT ON FUNCTION purser.invoice(text, text, text, text) IS
+  'All charges and refunds of one resource in one wallet as a document: number, title, charged, refunded, net and the lines. NULL when nothing was charged for it.';

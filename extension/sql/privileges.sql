@@ -13,7 +13,6 @@ GRANT EXECUTE ON FUNCTION
   purser.usage(text),
   purser.http_status(purser.decision),
   purser.http_body(purser.decision),
-  purser._decision_text(purser.decision),
   purser.feature_value(text, text),
   purser.has_feature(text, text),
   purser.pricing(),
@@ -22,7 +21,7 @@ GRANT EXECUTE ON FUNCTION
   purser.admit(text, text),
   purser.charge_credits(text, numeric, text, text, text, text, text, jsonb, text, text),
   purser.credit_balance(text, text, timestamptz),
-  purser.invoice(text, text, text)
+  purser.invoice(text, text, text, text)
 TO purser_app, purser_admin;
 
 -- The operator: plans, accounts, gifts and refunds.
@@ -44,7 +43,8 @@ TO purser_admin;
 -- setting purser.account_id, and none when it is not set.
 GRANT SELECT ON
   purser.account, purser.subscription, purser.entitlement, purser.usage_period, purser.wallet,
-  purser.credit_grant, purser.ledger, purser.plan, purser.plan_version, purser.feature, purser.setting
+  purser.credit_grant, purser.ledger, purser.plan, purser.plan_version, purser.feature, purser.setting,
+  purser.usage_history, purser.grants, purser.ledger_entries
 TO purser_admin, purser_reader;
 GRANT SELECT ON purser.audit_event, purser.job TO purser_admin;
 

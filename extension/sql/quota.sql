@@ -82,12 +82,16 @@ END;
 COMMENT ON FUNCTION purser.http_body(purser.decision) IS
   'The JSON body that goes with http_status(): detail, limit_type, current, limit, reset_at, upgrade_url.';
 
-CREATE VIEW purser.usage_history AS
-SELECT u.account_id, u.feature, u.period_start, u.period_end, u.used, false AS running
-  FROM purser.usage_period AS u
-UNION ALL
-SELECT e.account_id, e.feature, e.period_start, e.period_end, e.used, true
-  FROM purser.entitlement AS e
- WHERE e.per <> '';
+-- Views read with their owner's rights, so each repeats the rule of the row policies (privileges.sql).
+CREATE VIEW purser.usage_history WITH (security_barrier) AS
+SELECT h.account_id, h.feature, h.period_start, h.period_end, h.used, h.running
+  FROM (SELECT u.account_id, u.feature, u.period_start, u.period_end, u.used, false AS running
+          FROM purser.usage_period AS u
+         UNION ALL
+        SELECT e.account_id, e.feature, e.period_start, e.period_end, e.used, true
+          FROM purser.entitlement AS e
+         WHERE e.per <> '') AS h
+ WHERE pg_has_role(current_user, 'purser_admin', 'usage')
+    OR h.account_id = current_setting('purser.account_id', true);
 COMMENT ON VIEW purser.usage_history IS
   'Usage per account, feature and period, the running period included. A running period that nobody used since it ended still shows here until the next call.';
