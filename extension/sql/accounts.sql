@@ -11,7 +11,10 @@ BEGIN
   PERFORM purser._checked_id(_lock_account.account_id, 'account_id');
   INSERT INTO purser.account (account_id, created_at) VALUES (_lock_account.account_id, purser.clock())
   ON CONFLICT DO NOTHING;
-  SELECT * INTO locked FROM purser.account AS a WHERE a.account_id = _lock_account.account_id FOR NO KEY UPDATE;
+  -- Written, not only locked: a REPEATABLE READ transaction that has not seen what follows must fail
+  -- when it shares the row, rather than copy an old plan or status into a new entitlement.
+  UPDATE purser.account AS a SET status = a.status WHERE a.account_id = _lock_account.account_id
+  RETURNING * INTO locked;
   PERFORM FROM purser.entitlement AS e WHERE e.account_id = _lock_account.account_id
     ORDER BY e.feature FOR NO KEY UPDATE;
   RETURN locked;
@@ -31,13 +34,14 @@ AS $$
 DECLARE
   opened boolean;
 BEGIN
+  PERFORM purser._checked_id(actor, 'actor');
   INSERT INTO purser.account (account_id, time_zone, created_at)
   VALUES (purser._checked_id(open_account.account_id, 'account_id'),
           purser._checked_time_zone(open_account.time_zone), purser.clock())
   ON CONFLICT DO NOTHING;
   opened := FOUND;
   IF opened THEN
-    PERFORM purser._audit(purser._checked_id(actor, 'actor'), 'account.opened', open_account.account_id,
+    PERFORM purser._audit(actor, 'account.opened', open_account.account_id,
                           'account', open_account.account_id, jsonb_build_object('time_zone', open_account.time_zone));
   END IF;
   RETURN opened;
@@ -82,7 +86,7 @@ AS $$
 DECLARE
   current_status text;
 BEGIN
-  PERFORM purser._checked_id(admit.account_id, 'account_id');
+  PERFORM purser._checked_id(admit.account_id, 'account_id'), purser._checked_id(actor, 'actor');
   SELECT a.status INTO current_status FROM purser.account AS a WHERE a.account_id = admit.account_id;
   current_status := coalesce(current_status, 'active');
   allowed := current_status = 'active';
@@ -143,7 +147,8 @@ BEGIN
   UPDATE purser.entitlement AS e
      SET plan = _set_subscription.plan,
          pinned_version = _set_subscription.pinned_version,
-         anchor = coalesce(live.anchor, at AT TIME ZONE account.time_zone)
+         anchor = coalesce(live.anchor, at AT TIME ZONE account.time_zone),
+         per = CASE WHEN e.per = 'billing' AND live.anchor IS NULL THEN 'moved' ELSE e.per END
    WHERE e.account_id = account.account_id;
   PERFORM purser._audit(actor, 'subscription.started', account.account_id, 'plan', _set_subscription.plan,
                         jsonb_build_object('subscription_no', next_no, 'from', live.plan,
@@ -196,7 +201,9 @@ BEGIN
   IF NOT FOUND THEN
     RETURN false;
   END IF;
-  UPDATE purser.entitlement AS e SET plan = NULL, pinned_version = NULL, anchor = NULL
+  UPDATE purser.entitlement AS e
+     SET plan = NULL, pinned_version = NULL, anchor = NULL,
+         per = CASE WHEN e.per = 'billing' THEN 'moved' ELSE e.per END
    WHERE e.account_id = account.account_id;
   PERFORM purser._audit(actor, 'subscription.canceled', account.account_id, 'account', account.account_id, '{}');
   RETURN true;
