@@ -106,6 +106,7 @@ const PlanVersion& Catalog::version(const std::optional<std::string>& plan,
   const std::string code = plan ? *plan : std::string(setting("default_plan"));
   if (const PlanVersion* cached = cached_version(code, pinned)) return *cached;
   if (!pinned) unknown_plan(code, pinned);
+  pg::Spi spi;
   const pg::Rows rows = select_plan_version.run({pg::text(code), pg::int4(*pinned)});
   if (rows.empty()) unknown_plan(code, pinned);
   return *(pinned_[{code, *pinned}] = stored_version(rows[0], features_));
@@ -123,6 +124,7 @@ const PlanVersion* Catalog::cached_version(std::string_view plan, std::optional<
 
 std::shared_ptr<Catalog> Catalog::load() {
   auto loaded = std::make_shared<Catalog>();
+  pg::Spi spi;
   NewestSnapshot snapshot;
   const pg::Rows features = select_features.read({});
   for (std::uint64_t i = 0; i < features.size(); ++i) {

@@ -43,7 +43,7 @@ class Catalog {
   std::map<std::pair<std::string, int>, Version, std::less<>> pinned_;
 };
 
-// The catalog as of now. Needs an SPI connection.
+// The catalog as of now.
 std::shared_ptr<Catalog> catalog();
 
 // What this session last loaded, for the one function that runs inside a statement; null when

@@ -41,6 +41,13 @@ struct Outcome {
   bool replayed = false;
 };
 
+[[noreturn]] void refuse_reused(const std::string& correlation_id) {
+  throw Error(sqlstate::idempotency_key_reused,
+              "correlation id \"" + correlation_id + "\" was used for another request",
+              "Another request with this id was made at the same time.",
+              "Use a new correlation id for a new request.");
+}
+
 // The entry made earlier by the same request, if there is one.
 std::optional<Outcome> earlier(std::string_view account_id, const std::string& correlation_id,
                                const Digest& fingerprint) {
@@ -67,7 +74,8 @@ void write_off_expired(Wallet& wallet, Instant now) {
     entry.allocations = {lapsed};
     entry.created_at = now;
     entry.effective_at = grant_template(wallet, lapsed.grant_id).expires_at;
-    append_entry(wallet, entry, std::nullopt);
+    link_entry(wallet, entry);
+    insert_entry(wallet, entry, std::nullopt);
   }
   drop_empty(wallet.lots);
 }
@@ -90,7 +98,8 @@ void require_room(const Wallet& wallet) {
 // Appends the entry and stores the wallet; returns the earlier entry when its id is taken.
 Outcome settle(Wallet& wallet, LedgerEntry entry, const Digest& fingerprint,
                const std::function<void(const LedgerEntry&)>& record = {}) {
-  if (!append_entry(wallet, entry, fingerprint))
+  link_entry(wallet, entry);
+  if (!insert_entry(wallet, entry, fingerprint))
     return *earlier(wallet.account_id, *entry.correlation_id, fingerprint);
   drop_empty(wallet.lots);
   store_wallet(wallet);
@@ -236,15 +245,36 @@ LedgerEntry charge_entry(const ChargeRequest& request, std::vector<Allocation> a
   return entry;
 }
 
-// The id is looked up before the wallet is touched only where the charge would be refused or
+// The common case, without a lock before the write: the wallet as it stands suffices, the id is
+// new, and nobody changes the wallet meanwhile. Had the id been used on this wallet since the
+// command's snapshot, the wallet would have changed too; used on another wallet, it is another
+// request.
+std::optional<Outcome> charge_in_place(const ChargeRequest& request, const Digest& fingerprint,
+                                       Instant now) {
+  pg::Command command;
+  WalletInPlace row;
+  std::optional<Wallet> wallet = row.read(request.account_id, request.wallet);
+  if (!wallet || wallet->status != AccountStatus::active || has_expired(*wallet, now))
+    return std::nullopt;
+  auto allocations = debit(wallet->lots, request.amount, now);
+  if (!allocations || has_correlation(request.account_id, request.correlation_id))
+    return std::nullopt;
+  LedgerEntry entry = charge_entry(request, std::move(*allocations), now);
+  link_entry(*wallet, entry);
+  drop_empty(wallet->lots);
+  if (!row.store(*wallet)) return std::nullopt;
+  pg::Spi spi;
+  if (!insert_entry(*wallet, entry, fingerprint)) refuse_reused(request.correlation_id);
+  return Outcome{std::move(entry), false};
+}
+
+// Under the wallet's lock. The id is looked up first only where the charge would be refused or
 // expired credits would be written off; otherwise inserting the entry finds out.
-Outcome charge_credits(const ChargeRequest& request) {
-  const Digest fingerprint = request.fingerprint();
+Outcome charge_locked(const ChargeRequest& request, const Digest& fingerprint, Instant now) {
   const auto before = [&] {
     return earlier(request.account_id, request.correlation_id, fingerprint);
   };
   pg::Spi spi;
-  const Instant now = pg::now();
   std::optional<Wallet> wallet = lock_wallet(request.account_id, request.wallet);
   if (!wallet) {
     if (auto outcome = before()) return *outcome;
@@ -262,6 +292,13 @@ Outcome charge_credits(const ChargeRequest& request) {
     refuse_insufficient(request, spendable(wallet->lots, now));
   }
   return settle(*wallet, charge_entry(request, std::move(*allocations), now), fingerprint);
+}
+
+Outcome charge_credits(const ChargeRequest& request) {
+  const Digest fingerprint = request.fingerprint();
+  const Instant now = pg::now();
+  if (auto outcome = charge_in_place(request, fingerprint, now)) return *outcome;
+  return charge_locked(request, fingerprint, now);
 }
 
 // Refunds -----------------------------------------------------------------------------------------

@@ -6,12 +6,13 @@
 #include "core/error.hpp"
 #include "extension/ledger.hpp"
 #include "extension/pg/result.hpp"
+#include "extension/pg/row.hpp"
 
 namespace purser {
 
 namespace {
 
-pg::Statement insert_entry{
+pg::Statement insert_ledger_entry{
     "INSERT INTO purser.ledger"
     "       (account_id, wallet, entry_no, direction, reason, amount, balance_after, allocations,"
     "        resource_type, resource_id, resource_title, breakdown, notes, correlation_id,"
@@ -146,13 +147,19 @@ Amount signed_amount(const LedgerEntry& entry) {
   return entry.direction == Direction::debit ? -entry.amount : entry.amount;
 }
 
-bool append_entry(Wallet& wallet, LedgerEntry& entry, const std::optional<Digest>& fingerprint) {
+void link_entry(Wallet& wallet, LedgerEntry& entry) {
   entry.account_id = wallet.account_id;
   entry.wallet = wallet.name;
   entry.entry_no = wallet.last_entry_no + 1;
   entry.balance_after = wallet.balance + signed_amount(entry);
-  const Digest hash = chain_hash(wallet.head, entry, pg::sha256);
-  const pg::Rows inserted = insert_entry.run(
+  wallet.head = chain_hash(wallet.head, entry, pg::sha256);
+  wallet.last_entry_no = entry.entry_no;
+  wallet.balance = entry.balance_after;
+}
+
+bool insert_entry(const Wallet& wallet, const LedgerEntry& entry,
+                  const std::optional<Digest>& fingerprint) {
+  const pg::Rows inserted = insert_ledger_entry.run(
       {pg::text(entry.account_id), pg::text(entry.wallet), pg::int8(entry.entry_no),
        pg::text(to_string(entry.direction)), pg::text(entry.reason), pg::numeric(entry.amount),
        pg::numeric(entry.balance_after), pg::jsonb(entry_allocations_json(entry)),
@@ -161,12 +168,12 @@ bool append_entry(Wallet& wallet, LedgerEntry& entry, const std::optional<Digest
        pg::text_or_null(entry.notes), pg::text_or_null(entry.correlation_id),
        pg::int8(entry.refund_of), pg::timestamptz(entry.created_at),
        pg::timestamptz(entry.effective_at),
-       fingerprint ? pg::bytea(*fingerprint) : pg::null_value(), pg::bytea(hash)});
-  if (inserted.processed() == 0) return false;
-  wallet.last_entry_no = entry.entry_no;
-  wallet.balance = entry.balance_after;
-  wallet.head = hash;
-  return true;
+       fingerprint ? pg::bytea(*fingerprint) : pg::null_value(), pg::bytea(wallet.head)});
+  return inserted.processed() == 1;
+}
+
+bool has_correlation(std::string_view account_id, std::string_view correlation_id) {
+  return pg::key_exists("ledger", "ledger_correlation", account_id, correlation_id);
 }
 
 std::optional<StoredEntry> find_by_correlation(std::string_view account_id,

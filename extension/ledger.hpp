@@ -16,9 +16,16 @@ struct StoredEntry {
   Digest fingerprint{};
 };
 
-// Numbers the entry, moves the wallet's balance and head in memory, and inserts it. False when an
-// entry of this account has the correlation id already; then the wallet is as it was.
-bool append_entry(Wallet& wallet, LedgerEntry& entry, const std::optional<Digest>& fingerprint);
+// Numbers the entry and moves the wallet's balance and head on to it, in memory.
+void link_entry(Wallet& wallet, LedgerEntry& entry);
+
+// Inserts an entry just linked. False when an entry of this account has its correlation id already:
+// then nothing was inserted, and the wallet in memory is not to be stored.
+bool insert_entry(const Wallet& wallet, const LedgerEntry& entry,
+                  const std::optional<Digest>& fingerprint);
+
+// Whether the command's snapshot shows an entry with this correlation id.
+bool has_correlation(std::string_view account_id, std::string_view correlation_id);
 
 std::optional<StoredEntry> find_by_correlation(std::string_view account_id,
                                                std::string_view correlation_id);

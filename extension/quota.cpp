@@ -1,11 +1,14 @@
 // Counting usage against a quota: check_and_increment, check_quota, usage.
 //
-// The common case is one UPDATE of one entitlement row, in which the limit is evaluated where the
-// row is tested (admits). When it touches no row the reason is looked up: no such row yet, a period
-// that is over, another kind of period, or a refusal, which has then written nothing.
+// The common case reads one entitlement row by its key, decides, and rewrites it in place; a
+// refusal has then written nothing. When another transaction changes the row at that moment, one
+// kept UPDATE waits for it, with the limit evaluated where the row is tested (_admits). When that
+// touches no row the reason is looked up: no such row yet, a period that is over, another kind of
+// period, or a refusal.
 //
 // Locks: account FOR SHARE only while its first row of a feature is made, then the entitlement row.
 // A call locks no more than one entitlement row.
+#include <array>
 #include <optional>
 #include <string>
 
@@ -16,6 +19,7 @@
 #include "extension/catalog.hpp"
 #include "extension/pg/clock.hpp"
 #include "extension/pg/result.hpp"
+#include "extension/pg/row.hpp"
 #include "extension/pg/statement.hpp"
 
 namespace purser {
@@ -34,9 +38,26 @@ pg::Statement count_usage{
     " RETURNING e.used, e.held, e.period_end, e.plan, e.pinned_version",
     {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID}};
 
-#define ENTITLEMENT_COLUMNS                                                \
-  "e.status, e.plan, e.pinned_version, e.per, e.used, e.held, e.lifetime," \
-  " e.period_start, e.period_end, e.anchor, e.time_zone, e.feature"
+// In the order of the table, which is the order of EntitlementColumn.
+#define ENTITLEMENT_COLUMNS                                                            \
+  "e.account_id, e.feature, e.used, e.held, e.lifetime, e.period_start, e.period_end," \
+  " e.pinned_version, e.anchor, e.status, e.plan, e.per, e.time_zone"
+
+enum EntitlementColumn {
+  account_id_column,
+  feature_column,
+  used_column,
+  held_column,
+  lifetime_column,
+  period_start_column,
+  period_end_column,
+  pinned_version_column,
+  anchor_column,
+  status_column,
+  plan_column,
+  per_column,
+  time_zone_column
+};
 
 pg::Statement select_entitlement{
     "SELECT " ENTITLEMENT_COLUMNS
@@ -138,16 +159,21 @@ struct Entitlement {
   std::string time_zone = "UTC";
 };
 
-Entitlement read_entitlement(const pg::Row& row) {
+// From a row of a statement or of the table itself.
+template <class Row>
+Entitlement read_entitlement(const Row& row) {
   Entitlement e;
-  e.state = {stored_status(row.text(0)), row.int8(4), row.int8(5)};
-  e.plan = row.optional_text(1);
-  e.pinned_version = row.optional_int4(2);
-  e.per = row.string(3);
-  e.lifetime = row.int8(6);
-  e.period = {row.timestamptz(7), row.timestamptz(8), 0};
-  e.anchor = row.optional_int8(9);
-  e.time_zone = row.string(10);
+  e.state = {stored_status(pg::read_text(row.datum(status_column))),
+             pg::read_int8(row.datum(used_column)), pg::read_int8(row.datum(held_column))};
+  if (!row.is_null(plan_column)) e.plan = pg::read_text(row.datum(plan_column));
+  if (!row.is_null(pinned_version_column))
+    e.pinned_version = pg::read_int4(row.datum(pinned_version_column));
+  e.per = pg::read_text(row.datum(per_column));
+  e.lifetime = pg::read_int8(row.datum(lifetime_column));
+  e.period = {pg::read_timestamptz(row.datum(period_start_column)),
+              pg::read_timestamptz(row.datum(period_end_column)), 0};
+  if (!row.is_null(anchor_column)) e.anchor = pg::read_int8(row.datum(anchor_column));
+  e.time_zone = pg::read_text(row.datum(time_zone_column));
   return e;
 }
 
@@ -179,12 +205,15 @@ Period running_period(const Entitlement& e, const QuotaRule& rule, Instant now) 
   return period_at(schedule, now, pg::zone(e.time_zone));
 }
 
+bool is_running(const Entitlement& e, const QuotaRule& rule, Instant now) {
+  return e.per == per(rule) && now < e.period.end;
+}
+
 // Moves the state to the period that contains `now`. A period that is over starts again from zero;
 // when the plan changed the kind of period, what was used so far is carried into the new one. A
 // state already in a later period stays there: a count never moves back.
 void advance(Entitlement& e, const QuotaRule& rule, Instant now) {
-  const bool same_kind = e.per == per(rule);
-  if (same_kind && now < e.period.end) return;
+  if (is_running(e, rule, now)) return;
   if (e.per.empty() || now >= e.period.end) e.state.used = 0;
   e.period = running_period(e, rule, now);
   e.per = per(rule);
@@ -239,6 +268,25 @@ void remember(const Request& request, const Answer& answer, Instant now) {
               "Use a new key for a new request.");
 }
 
+// Decides on the row as it stands and counts in it, without planner and executor. Cannot tell when
+// the row is not there, its period is over, or another transaction changes it at this moment.
+std::optional<Answer> count_in_place(const Request& request, Catalog& plans, Instant now) {
+  pg::Command command;
+  pg::KeyedRow row("entitlement");
+  if (!row.find(request.account_id, request.feature)) return std::nullopt;
+  const Entitlement e = read_entitlement(row);
+  const QuotaRule& rule = quota_rule(plans.version(e.plan, e.pinned_version), request.feature);
+  if (!is_running(e, rule, now)) return std::nullopt;
+  const Decision decision = decide(rule, e.state, request.amount);
+  if (!decision.allowed) return answer_of(decision, e.period.end);
+  const std::array<pg::KeyedRow::Change, 2> changes{{
+      {used_column, pg::int8(e.state.used + request.amount)},
+      {lifetime_column, pg::int8(e.lifetime + request.amount)},
+  }};
+  if (!row.update(changes)) return std::nullopt;
+  return answer_of(counted(rule, e.state, request.amount), e.period.end);
+}
+
 // Counts in one statement when the row is there, its period is running and the amount fits.
 std::optional<Answer> count_at_once(const Request& request, Catalog& plans, Instant now) {
   const pg::Rows rows = count_usage.run({pg::text(request.account_id), pg::text(request.feature),
@@ -290,10 +338,12 @@ Answer count_locked(const Request& request, Catalog& plans, Instant now) {
 }
 
 Answer check_and_increment(const Request& request) {
-  pg::Spi spi;
   const auto plans = catalog();
   plans->feature(request.feature);
   const Instant now = pg::now();
+  if (!request.key)
+    if (const auto answer = count_in_place(request, *plans, now)) return *answer;
+  pg::Spi spi;
   if (!request.key)
     if (const auto answer = count_at_once(request, *plans, now)) return *answer;
   if (const auto answer = remembered(request)) return *answer;
@@ -356,7 +406,7 @@ PURSER_FUNCTION(purser_usage) {
   std::map<std::string, Entitlement> used;
   const pg::Rows rows = select_entitlements.read({pg::text(account_id)});
   for (std::uint64_t i = 0; i < rows.size(); ++i)
-    used.emplace(rows[i].string(11), read_entitlement(rows[i]));
+    used.emplace(rows[i].string(feature_column), read_entitlement(rows[i]));
   const PlanVersion& plan = plans->version(account.plan, account.pinned_version);
   for (const auto& [feature, value] : plan.features) {
     if (value.kind != FeatureKind::quota) continue;

@@ -1,5 +1,6 @@
 // Loads and stores wallet rows. Locks: account FOR SHARE only while a wallet is made, then the
 // wallet.
+#include <array>
 #include <stdexcept>
 
 #include "extension/account.hpp"
@@ -9,12 +10,29 @@ namespace purser {
 
 namespace {
 
-#define WALLET_COLUMNS                                                                \
-  "SELECT w.status, w.last_entry_no, w.last_grant_id, w.balance_micros, w.head_hash," \
-  "       w.lot_grant_ids, w.lot_kinds, w.lot_priorities, w.lot_expires_at,"          \
-  "       w.lot_remaining_micros, w.lot_held_micros"                                  \
-  "  FROM purser.wallet AS w"                                                         \
+// In the order of the table, which is the order of WalletColumn.
+#define WALLET_COLUMNS                                                                 \
+  "SELECT w.account_id, w.wallet, w.last_entry_no, w.last_grant_id, w.balance_micros," \
+  "       w.status, w.head_hash, w.lot_grant_ids, w.lot_kinds, w.lot_priorities,"      \
+  "       w.lot_expires_at, w.lot_remaining_micros, w.lot_held_micros"                 \
+  "  FROM purser.wallet AS w"                                                          \
   " WHERE w.account_id OPERATOR(pg_catalog.=) $1 AND w.wallet OPERATOR(pg_catalog.=) $2"
+
+enum WalletColumn {
+  account_id_column,
+  wallet_column,
+  last_entry_no_column,
+  last_grant_id_column,
+  balance_micros_column,
+  status_column,
+  head_hash_column,
+  lot_grant_ids_column,
+  lot_kinds_column,
+  lot_priorities_column,
+  lot_expires_at_column,
+  lot_remaining_micros_column,
+  lot_held_micros_column
+};
 
 pg::Statement select_wallet{WALLET_COLUMNS, {TEXTOID, TEXTOID}};
 
@@ -52,34 +70,40 @@ pg::Statement select_credit_grant{
     "   AND g.grant_id OPERATOR(pg_catalog.=) $3",
     {TEXTOID, TEXTOID, INT8OID}};
 
-std::vector<Lot> read_lots(const pg::Row& row, int first_column) {
-  const auto ids = pg::read_int8_array(row.datum(first_column));
-  const auto kinds = pg::read_text_array(row.datum(first_column + 1));
-  const auto priorities = pg::read_int4_array(row.datum(first_column + 2));
-  const auto expiries = pg::read_int8_array(row.datum(first_column + 3));
-  const auto remaining = pg::read_int8_array(row.datum(first_column + 4));
-  const auto held = pg::read_int8_array(row.datum(first_column + 5));
+template <class Row>
+std::vector<Lot> read_lots(const Row& row) {
+  const auto ids = pg::read_int8_array(row.datum(lot_grant_ids_column));
+  const auto kinds = pg::read_text_array(row.datum(lot_kinds_column));
+  const auto priorities = pg::read_int4_array(row.datum(lot_priorities_column));
+  const auto expiries = pg::read_int8_array(row.datum(lot_expires_at_column));
+  const auto remaining = pg::read_int8_array(row.datum(lot_remaining_micros_column));
+  const auto held = pg::read_int8_array(row.datum(lot_held_micros_column));
   std::vector<Lot> lots;
+  lots.reserve(ids.size());
   for (std::size_t i = 0; i < ids.size(); ++i)
     lots.push_back({ids.at(i), kinds.at(i), priorities.at(i), expiries.at(i),
                     Amount::from_micros(remaining.at(i)), Amount::from_micros(held.at(i))});
   return lots;
 }
 
-std::optional<Wallet> wallet_of(const pg::Rows& rows, std::string_view account_id,
-                                std::string_view name) {
-  if (rows.empty()) return std::nullopt;
-  const pg::Row row = rows[0];
+// From a row of a statement or of the table itself.
+template <class Row>
+Wallet wallet_of(const Row& row) {
   Wallet wallet;
-  wallet.account_id = account_id;
-  wallet.name = name;
-  wallet.status = stored_status(row.text(0));
-  wallet.last_entry_no = row.int8(1);
-  wallet.last_grant_id = row.int8(2);
-  wallet.balance = Amount::from_micros(row.int8(3));
-  wallet.head = row.digest(4);
-  wallet.lots = read_lots(row, 5);
+  wallet.account_id = pg::read_text(row.datum(account_id_column));
+  wallet.name = pg::read_text(row.datum(wallet_column));
+  wallet.status = stored_status(pg::read_text(row.datum(status_column)));
+  wallet.last_entry_no = pg::read_int8(row.datum(last_entry_no_column));
+  wallet.last_grant_id = pg::read_int8(row.datum(last_grant_id_column));
+  wallet.balance = Amount::from_micros(pg::read_int8(row.datum(balance_micros_column)));
+  wallet.head = pg::read_digest(row.datum(head_hash_column));
+  wallet.lots = read_lots(row);
   return wallet;
+}
+
+std::optional<Wallet> first_wallet(const pg::Rows& rows) {
+  if (rows.empty()) return std::nullopt;
+  return wallet_of(rows[0]);
 }
 
 template <class Field, class Get>
@@ -90,15 +114,29 @@ std::vector<Field> column(const std::vector<Lot>& lots, Get get) {
   return values;
 }
 
+// The lots as the arrays of the row.
+struct LotColumns {
+  pg::Value grant_ids, kinds, priorities, expires_at, remaining_micros, held_micros;
+};
+
+LotColumns lot_columns(const std::vector<Lot>& lots) {
+  return {
+      pg::int8_array(column<std::int64_t>(lots, [](const Lot& l) { return l.grant_id; })),
+      pg::text_array(column<std::string>(lots, [](const Lot& l) { return l.kind; })),
+      pg::int4_array(column<std::int32_t>(lots, [](const Lot& l) { return l.priority; })),
+      pg::timestamptz_array(column<Instant>(lots, [](const Lot& l) { return l.expires_at; })),
+      pg::int8_array(column<std::int64_t>(lots, [](const Lot& l) { return l.remaining.micros(); })),
+      pg::int8_array(column<std::int64_t>(lots, [](const Lot& l) { return l.held.micros(); }))};
+}
+
 }  // namespace
 
 std::optional<Wallet> read_wallet(std::string_view account_id, std::string_view name) {
-  return wallet_of(select_wallet.read({pg::text(account_id), pg::text(name)}), account_id, name);
+  return first_wallet(select_wallet.read({pg::text(account_id), pg::text(name)}));
 }
 
 std::optional<Wallet> lock_wallet(std::string_view account_id, std::string_view name) {
-  return wallet_of(select_wallet_for_update.run({pg::text(account_id), pg::text(name)}), account_id,
-                   name);
+  return first_wallet(select_wallet_for_update.run({pg::text(account_id), pg::text(name)}));
 }
 
 Wallet open_wallet(std::string_view account_id, std::string_view name, Instant now) {
@@ -111,17 +149,34 @@ Wallet open_wallet(std::string_view account_id, std::string_view name, Instant n
 }
 
 void store_wallet(const Wallet& wallet) {
-  const auto& lots = wallet.lots;
-  update_wallet.run(
-      {pg::text(wallet.account_id), pg::text(wallet.name), pg::int8(wallet.last_entry_no),
-       pg::int8(wallet.last_grant_id), pg::int8(wallet.balance.micros()), pg::bytea(wallet.head),
-       pg::int8_array(column<std::int64_t>(lots, [](const Lot& l) { return l.grant_id; })),
-       pg::text_array(column<std::string>(lots, [](const Lot& l) { return l.kind; })),
-       pg::int4_array(column<std::int32_t>(lots, [](const Lot& l) { return l.priority; })),
-       pg::timestamptz_array(column<Instant>(lots, [](const Lot& l) { return l.expires_at; })),
-       pg::int8_array(
-           column<std::int64_t>(lots, [](const Lot& l) { return l.remaining.micros(); })),
-       pg::int8_array(column<std::int64_t>(lots, [](const Lot& l) { return l.held.micros(); }))});
+  const LotColumns lots = lot_columns(wallet.lots);
+  update_wallet.run({pg::text(wallet.account_id), pg::text(wallet.name),
+                     pg::int8(wallet.last_entry_no), pg::int8(wallet.last_grant_id),
+                     pg::int8(wallet.balance.micros()), pg::bytea(wallet.head), lots.grant_ids,
+                     lots.kinds, lots.priorities, lots.expires_at, lots.remaining_micros,
+                     lots.held_micros});
+}
+
+std::optional<Wallet> WalletInPlace::read(std::string_view account_id, std::string_view name) {
+  if (!row_.find(account_id, name)) return std::nullopt;
+  return wallet_of(row_);
+}
+
+bool WalletInPlace::store(const Wallet& wallet) {
+  const LotColumns lots = lot_columns(wallet.lots);
+  const std::array<pg::KeyedRow::Change, 10> changes{{
+      {last_entry_no_column, pg::int8(wallet.last_entry_no)},
+      {last_grant_id_column, pg::int8(wallet.last_grant_id)},
+      {balance_micros_column, pg::int8(wallet.balance.micros())},
+      {head_hash_column, pg::bytea(wallet.head)},
+      {lot_grant_ids_column, lots.grant_ids},
+      {lot_kinds_column, lots.kinds},
+      {lot_priorities_column, lots.priorities},
+      {lot_expires_at_column, lots.expires_at},
+      {lot_remaining_micros_column, lots.remaining_micros},
+      {lot_held_micros_column, lots.held_micros},
+  }};
+  return row_.update(changes);
 }
 
 void insert_grant(const Wallet& wallet, const GrantRecord& grant) {

@@ -9,6 +9,7 @@
 #include "core/credits.hpp"
 #include "core/ledger.hpp"
 #include "core/quota.hpp"
+#include "extension/pg/row.hpp"
 #include "extension/pg/statement.hpp"
 
 namespace purser {
@@ -35,6 +36,19 @@ Wallet open_wallet(std::string_view account_id, std::string_view name, Instant n
 
 // Writes a locked wallet back.
 void store_wallet(const Wallet& wallet);
+
+// The same row without planner and executor, and without a lock before it is written: read it,
+// plan, store it. store() is false when another transaction changed it meanwhile; nothing is
+// written then.
+class WalletInPlace {
+ public:
+  // nullopt when the plain way is closed (see KeyedRow) or the wallet does not exist.
+  std::optional<Wallet> read(std::string_view account_id, std::string_view name);
+  bool store(const Wallet& wallet);
+
+ private:
+  pg::KeyedRow row_{"wallet"};
+};
 
 // A grant as it was made.
 struct GrantRecord {

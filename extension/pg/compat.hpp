@@ -39,3 +39,49 @@ inline void InitMaterializedSRF(FunctionCallInfo fcinfo, uint32) {
 #if PG_VERSION_NUM < 150000
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
 #endif
+
+// How one row is read and rewritten without the executor.
+extern "C" {
+#include "access/genam.h"
+#include "access/tableam.h"
+#include "executor/executor.h"
+}
+
+// 18 passes an optional struct to count what an index scan did (0fbceae841c).
+inline IndexScanDesc compat_index_beginscan(Relation table, Relation index, Snapshot snapshot,
+                                            int keys) {
+#if PG_VERSION_NUM >= 180000
+  return index_beginscan(table, index, snapshot, nullptr, keys, 0);
+#else
+  return index_beginscan(table, index, snapshot, keys, 0);
+#endif
+}
+
+// 16 tells all index entries from those of summarizing indexes alone (19d8e2308bc).
+inline TM_Result compat_tuple_update(Relation table, ItemPointer tid, TupleTableSlot* row,
+                                     bool* needs_index_entries) {
+  TM_FailureData failure;
+  LockTupleMode lock_mode;
+#if PG_VERSION_NUM >= 160000
+  TU_UpdateIndexes updated;
+#else
+  bool updated;
+#endif
+  const TM_Result result =
+      table_tuple_update(table, tid, row, GetCurrentCommandId(true), GetActiveSnapshot(),
+                         InvalidSnapshot, true, &failure, &lock_mode, &updated);
+#if PG_VERSION_NUM >= 160000
+  *needs_index_entries = updated == TU_All;
+#else
+  *needs_index_entries = updated;
+#endif
+  return result;
+}
+
+inline void compat_insert_index_tuples(ResultRelInfo* target, TupleTableSlot* row, EState* state) {
+#if PG_VERSION_NUM >= 160000
+  ExecInsertIndexTuples(target, row, state, true, false, nullptr, NIL, false);
+#else
+  ExecInsertIndexTuples(target, row, state, true, false, nullptr, NIL);
+#endif
+}

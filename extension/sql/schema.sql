@@ -1,6 +1,8 @@
 -- Types and tables. Account-owned tables lead every key with account_id COLLATE "C", have no
 -- trigger, no sequence and no foreign key on the hot path, so that they can be distributed by
--- account. Rows are locked in one order everywhere:
+-- account. entitlement, wallet and ledger have no CHECK either: PostgreSQL parses each anew in every
+-- statement, and their rows are written by the rules in core alone; verify_ledger() finds what is not.
+-- Rows are locked in one order everywhere:
 --   account, then entitlement by (account_id, feature), then wallet by (account_id, wallet),
 --   then ledger.
 
@@ -108,13 +110,13 @@ COMMENT ON TABLE purser.subscription IS 'Subscriptions, live and past; at most o
 -- Everything a decision needs in one row, so that counting is one statement on one row. The columns
 -- status, plan, pinned_version, anchor and time_zone are copies, kept equal to their origin by the
 -- transaction that changes it. used changes with every call: no index may cover it, and the free
--- space keeps the new row version on the same page.
+-- space keeps the new row version on the same page. quota.cpp knows the columns by their order.
 CREATE TABLE purser.entitlement (
   account_id text COLLATE "C" NOT NULL,
   feature text COLLATE "C" NOT NULL,
-  used bigint NOT NULL DEFAULT 0 CHECK (used >= 0),
-  held bigint NOT NULL DEFAULT 0 CHECK (held >= 0),
-  lifetime bigint NOT NULL DEFAULT 0 CHECK (lifetime >= 0),
+  used bigint NOT NULL DEFAULT 0,
+  held bigint NOT NULL DEFAULT 0,
+  lifetime bigint NOT NULL DEFAULT 0,
   period_start timestamptz NOT NULL DEFAULT '-infinity',
   period_end timestamptz NOT NULL DEFAULT '-infinity',
   pinned_version integer,
@@ -151,13 +153,13 @@ COMMENT ON TABLE purser.quota_key IS 'Idempotency keys of increments that counte
 
 -- The aggregate of one wallet: what is left of every live grant (a lot) is inside the row, so that a
 -- charge is one row read, one row written and one ledger row. Element i of every lot_ array belongs
--- to lot i; the view purser.grants shows them as rows.
+-- to lot i; the view purser.grants shows them as rows. wallet.cpp knows the columns by their order.
 CREATE TABLE purser.wallet (
   account_id text COLLATE "C" NOT NULL,
   wallet text COLLATE "C" NOT NULL,
   last_entry_no bigint NOT NULL DEFAULT 0,
   last_grant_id bigint NOT NULL DEFAULT 0,
-  balance_micros bigint NOT NULL DEFAULT 0 CHECK (balance_micros >= 0),
+  balance_micros bigint NOT NULL DEFAULT 0,
   status text COLLATE "C" NOT NULL,
   head_hash bytea NOT NULL,
   lot_grant_ids bigint[] NOT NULL DEFAULT '{}',
@@ -188,10 +190,10 @@ CREATE TABLE purser.ledger (
   account_id text COLLATE "C" NOT NULL,
   wallet text COLLATE "C" NOT NULL,
   entry_no bigint NOT NULL,
-  direction text COLLATE "C" NOT NULL CHECK (direction IN ('DEBIT', 'CREDIT')),
+  direction text COLLATE "C" NOT NULL,
   reason text NOT NULL,
-  amount numeric NOT NULL CHECK (amount > 0),
-  balance_after numeric NOT NULL CHECK (balance_after >= 0),
+  amount numeric NOT NULL,
+  balance_after numeric NOT NULL,
   allocations jsonb NOT NULL,
   resource_type text COLLATE "C",
   resource_id text COLLATE "C",

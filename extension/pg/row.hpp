@@ -1,0 +1,70 @@
+// One row of one of our own tables, found by its primary key and rewritten in place, without
+// planner or executor: what a kept UPDATE does, for a third less of the time around it.
+//
+// It takes the plain way only. Anything else is answered with "cannot tell" and left to the kept
+// statement that does the same: the row is not visible (not there, or the table is distributed and
+// this is its empty shell), another transaction changed it meanwhile, or someone put a trigger, a
+// rule or a check on the table. Nothing is written in those cases.
+#pragma once
+
+#include <array>
+#include <span>
+
+#include "extension/pg/value.hpp"
+
+extern "C" {
+#include "executor/tuptable.h"
+#include "utils/relcache.h"
+}
+
+namespace purser::pg {
+
+// A fresh snapshot for one command, as the executor would take it: it sees what this transaction
+// did before and, under READ COMMITTED, what others have committed by now.
+class Command {
+ public:
+  Command();
+  ~Command();
+  Command(const Command&) = delete;
+  Command& operator=(const Command&) = delete;
+
+ private:
+  int exceptions_;
+};
+
+// Opened for the scope of one command; `table` is a table of schema purser.
+class KeyedRow {
+ public:
+  explicit KeyedRow(const char* table);
+  ~KeyedRow();
+  KeyedRow(const KeyedRow&) = delete;
+  KeyedRow& operator=(const KeyedRow&) = delete;
+
+  // Finds the visible row whose primary key, (text, text), is this. False when there is none, or
+  // when the plain way is closed for this table.
+  bool find(std::string_view first, std::string_view second);
+
+  // Columns of the row found, counted from 0.
+  bool is_null(int column) const { return row_->tts_isnull[column]; }
+  Datum datum(int column) const { return row_->tts_values[column]; }
+
+  // Writes the row with some columns replaced; none of them in an index. False when another
+  // transaction has changed or locked out the row since it was found: nothing is written then.
+  struct Change {
+    int column;
+    Value value;
+  };
+  bool update(std::span<const Change> changes);
+
+ private:
+  int exceptions_;
+  Relation table_ = nullptr;
+  TupleTableSlot* row_ = nullptr;   // as found
+  TupleTableSlot* next_ = nullptr;  // as it will be
+};
+
+// Whether a row with this (text, text) key in the named unique index is visible to the command.
+bool key_exists(const char* table, const char* index, std::string_view first,
+                std::string_view second);
+
+}  // namespace purser::pg
