@@ -1,0 +1,54 @@
+-- Did every contender do the work it was timed for? One row for each that did not.
+
+WITH counted (section, contender, effects) AS (
+  -- The increments each counter took since it was set up with one.
+  SELECT 'quota', contender, effects
+    FROM (VALUES
+           ('purser', (SELECT sum(used - 1) FROM purser.entitlement WHERE feature = 'chat_messages')),
+           ('update', (SELECT sum(used - 1) FROM bench.entitlement WHERE feature = 'chat_messages')),
+           ('plpgsql', (SELECT sum(used - 1) FROM bench.usage WHERE feature = 'chat_messages')),
+           ('plpgsql_update_first',
+            (SELECT sum(used - 1) FROM bench.usage_update_first WHERE feature = 'chat_messages')),
+           ('round_trips', (SELECT sum(used - 1) FROM bench.usage_round_trips WHERE feature = 'chat_messages'))
+         ) AS c (contender, effects)
+  UNION ALL
+  -- The charges each ledger has.
+  SELECT 'charge', contender, effects
+    FROM (VALUES
+           ('purser', (SELECT count(*) FROM purser.ledger WHERE direction = 'DEBIT')),
+           ('update_insert', (SELECT count(*) FROM bench.ledger WHERE direction = 'DEBIT')),
+           ('update_insert_in_one', (SELECT count(*) FROM bench.ledger_in_cte WHERE direction = 'DEBIT')),
+           ('grant_rows', (SELECT count(*) FROM bench.grant_ledger))
+         ) AS c (contender, effects)
+  UNION ALL
+  -- What is gone from the balances, in charges.
+  SELECT 'charge', contender, effects
+    FROM (VALUES
+           ('purser', (SELECT sum(3000000000000 - balance_micros) / 1500000 FROM purser.wallet)),
+           ('update_insert', (SELECT sum(3000000000000 - balance_micros) / 1500000 FROM bench.wallet)),
+           ('update_insert_in_one', (SELECT sum(3000000000000 - balance_micros) / 1500000 FROM bench.wallet_in_cte)),
+           ('grant_rows', (SELECT sum(1000000 - remaining) / 1.5 FROM bench.credit_grant))
+         ) AS c (contender, effects)
+),
+called AS (
+  SELECT section, CASE contender WHEN 'purser_as_columns' THEN 'purser' ELSE contender END AS contender,
+         sum(calls) AS calls
+    FROM bench.slice
+   GROUP BY 1, 2
+)
+SELECT format('%s, %s: %s calls, %s effects', section, contender, coalesce(calls, 0), effects)
+  FROM counted
+  LEFT JOIN called USING (section, contender)
+ WHERE effects <> coalesce(calls, 0)
+UNION ALL
+SELECT format('refusal, %s: %s accounts went over their limit', contender, above)
+  FROM (VALUES
+         ('purser', (SELECT count(*) FROM purser.entitlement WHERE feature = 'exports' AND used <> 5)),
+         ('plpgsql', (SELECT count(*) FROM bench.usage WHERE feature = 'exports' AND used <> 5)),
+         ('plpgsql_update_first',
+          (SELECT count(*) FROM bench.usage_update_first WHERE feature = 'exports' AND used <> 5))
+       ) AS c (contender, above)
+ WHERE above <> 0
+UNION ALL
+SELECT format('verify_ledger, %s: %s, %s', path, rule, message)
+  FROM purser.verify_ledger();

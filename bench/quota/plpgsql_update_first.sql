@@ -1,0 +1,2 @@
+\set account random(100000000001, 100000000000 + :accounts)
+SELECT bench.check_and_increment_update_first(:account, 'chat_messages');

@@ -1,0 +1,2 @@
+-- The floor of a round trip.
+SELECT 1;

@@ -1,0 +1,65 @@
+-- What the benchmarks run on: accounts, plans and credits in purser, and the same customers in the
+-- tables of every peer. Run once on an empty cluster, with the number of accounts in :accounts.
+
+CREATE EXTENSION purser;
+
+CREATE SCHEMA bench;
+COMMENT ON SCHEMA bench IS 'Peers that purser is measured against, and the results.';
+
+-- Every account an application would have: long decimal ids, spread over four plans.
+CREATE TABLE bench.customer AS
+SELECT (100000000000 + n)::text COLLATE "C" AS account_id,
+       (ARRAY['free', 'creator', 'pro', 'team'])[1 + n % 4] AS plan
+  FROM generate_series(1, :accounts) AS n;
+
+-- purser ------------------------------------------------------------------------------------------
+
+SELECT purser.declare_features(
+  '{"chat_messages": {"kind": "quota", "per": "month"}, "exports": {"kind": "quota", "per": "month"},
+    "minutes": {"kind": "quota", "per": "month"},       "episodes": {"kind": "quota", "per": "month"},
+    "members": {"kind": "quota", "per": "month"},       "auto_publish": {"kind": "switch"},
+    "api": {"kind": "switch"},                          "multiplier": {"kind": "number", "default": 1}}', 'bench');
+
+SELECT purser.publish_plan(code,
+         '{"name": "Plan", "features": {"chat_messages": 1000000000, "exports": 5, "minutes": 100, "episodes": 10,
+           "members": 3, "auto_publish": true, "api": true, "multiplier": 1}}', 'bench', 'benchmark')
+  FROM unnest(ARRAY['free', 'creator', 'pro', 'team']) AS code;
+
+SELECT count(purser.subscribe(account_id, plan, 'bench')) AS subscribed FROM bench.customer;
+SELECT count(purser.check_and_increment(account_id, 'chat_messages')) AS counting FROM bench.customer;
+SELECT count(purser.check_and_increment(account_id, 'exports', 5)) AS at_their_limit FROM bench.customer;
+SELECT count(purser.grant_credits(account_id, 1000000, 'monthly', 'm' || account_id, now() + '30 days')),
+       count(purser.grant_credits(account_id, 1000000, 'rollover', 'r' || account_id, now() + '60 days')),
+       count(purser.grant_credits(account_id, 1000000, 'purchased', 'p' || account_id))
+  FROM bench.customer;
+
+-- Peer "update" and "update + insert": the same tables, indexes and fillfactor, and nothing around them ----
+
+CREATE FUNCTION bench.copy_table(name text) RETURNS void
+  LANGUAGE plpgsql
+AS $$
+BEGIN
+  EXECUTE format('CREATE TABLE bench.%1$I (LIKE purser.%1$I INCLUDING ALL) %2$s', name,
+                 (SELECT 'WITH (' || array_to_string(c.reloptions, ', ') || ')'
+                    FROM pg_class AS c WHERE c.oid = format('purser.%I', name)::regclass));
+  EXECUTE format('INSERT INTO bench.%1$I SELECT * FROM purser.%1$I', name);
+END
+$$;
+COMMENT ON FUNCTION bench.copy_table(text) IS
+  'Copies a table of purser to the schema bench: columns, checks, indexes, storage parameters and rows.';
+SELECT bench.copy_table(name) FROM unnest(ARRAY['entitlement', 'wallet', 'ledger']) AS name;
+-- The two ways of writing the floor of a charge are measured apart.
+ALTER TABLE bench.wallet RENAME TO wallet_in_cte;
+ALTER TABLE bench.ledger RENAME TO ledger_in_cte;
+SELECT bench.copy_table(name) FROM unnest(ARRAY['wallet', 'ledger']) AS name;
+
+\ir plpgsql_quota.sql
+\ir plpgsql_credits.sql
+
+-- The one who calls: an ordinary role, as applications connect.
+CREATE ROLE bench_app LOGIN;
+GRANT purser_app TO bench_app;
+GRANT USAGE ON SCHEMA bench TO bench_app;
+GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA bench TO bench_app;
+
+\ir result.sql
