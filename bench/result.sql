@@ -6,6 +6,7 @@ CREATE TABLE bench.slice (
   contender text NOT NULL,
   calls bigint NOT NULL,
   tps double precision NOT NULL,
+  cpu_seconds double precision NOT NULL,  -- of the backends
   wal_bytes bigint NOT NULL,
   PRIMARY KEY (section, round, contender)
 );
@@ -33,44 +34,56 @@ INSERT INTO bench.comparison (position, section, peer, described, target) VALUES
   (33, 'charge', 'grant_rows', 'PL/pgSQL, grants as rows', 2),
   (34, 'charge', 'select_1', 'SELECT 1, the floor', NULL);
 
+CREATE VIEW bench.per_call AS
+SELECT section, round, contender, tps,
+       cpu_seconds * 1e6 / calls AS cpu_micros,
+       wal_bytes / calls::double precision AS wal_bytes
+  FROM bench.slice
+ WHERE round > 0;
+
 -- Ratios are taken within a round, where both sides met the same machine.
 CREATE VIEW bench.ratio AS
-SELECT c.position, c.section, c.peer, c.described, c.target,
-       median.ratio, lowest, highest, rounds, tps, wal_bytes_per_call
+SELECT c.position, c.section, c.described, c.target, paired.*
   FROM bench.comparison AS c,
        LATERAL (
-         SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY ours.tps / theirs.tps) AS ratio,
+         SELECT count(*) AS rounds,
+                percentile_cont(0.5) WITHIN GROUP (ORDER BY ours.tps / theirs.tps) AS ratio,
                 min(ours.tps / theirs.tps) AS lowest,
                 max(ours.tps / theirs.tps) AS highest,
-                count(*) AS rounds,
+                percentile_cont(0.5) WITHIN GROUP (ORDER BY theirs.cpu_micros / ours.cpu_micros) AS cpu_ratio,
                 percentile_cont(0.5) WITHIN GROUP (ORDER BY theirs.tps) AS tps,
-                percentile_cont(0.5) WITHIN GROUP (ORDER BY theirs.wal_bytes / theirs.calls::float8)
-                  AS wal_bytes_per_call
-           FROM bench.slice AS ours
-           JOIN bench.slice AS theirs USING (section, round)
-          WHERE ours.section = c.section AND ours.contender = 'purser'
-            AND theirs.contender = c.peer AND round > 0
-       ) AS median
- WHERE rounds > 0;
+                percentile_cont(0.5) WITHIN GROUP (ORDER BY theirs.cpu_micros) AS cpu_micros,
+                percentile_cont(0.5) WITHIN GROUP (ORDER BY theirs.wal_bytes) AS wal_bytes
+           FROM bench.per_call AS ours
+           JOIN bench.per_call AS theirs USING (section, round)
+          WHERE ours.section = c.section
+            AND ours.contender = 'purser'
+            AND theirs.contender = c.peer
+       ) AS paired
+ WHERE paired.rounds > 0;
+
+CREATE FUNCTION bench.line(
+  section text, described text, ratio text, spread text, target text, cpu_ratio text,
+  tps double precision, cpu_micros double precision, wal_bytes double precision
+) RETURNS text
+  LANGUAGE sql
+RETURN format('%-8s  %-44s %5s  %-11s %-14s %5s %9s %7s %6s', section, described, ratio, spread, target, cpu_ratio,
+              round(tps), to_char(cpu_micros, 'FM99990.0'), round(wal_bytes));
 
 CREATE VIEW bench.report AS
-SELECT 10 * (row_number() OVER (ORDER BY min(position))) - 9 AS line, section,
-       format('%-8s  %-44s %5s  %-11s %-14s %9s %9s', section, 'purser', '', '', '',
-              (SELECT round(percentile_cont(0.5) WITHIN GROUP (ORDER BY s.tps))
-                 FROM bench.slice AS s
-                WHERE s.section = r.section AND s.contender = 'purser' AND s.round > 0),
-              (SELECT round(percentile_cont(0.5) WITHIN GROUP (ORDER BY s.wal_bytes / s.calls::float8))
-                 FROM bench.slice AS s
-                WHERE s.section = r.section AND s.contender = 'purser' AND s.round > 0)) AS text
-  FROM bench.ratio AS r
- GROUP BY section
+SELECT 0 AS position, p.section,
+       bench.line(p.section, 'purser', '', '', '', '',
+                  percentile_cont(0.5) WITHIN GROUP (ORDER BY p.tps),
+                  percentile_cont(0.5) WITHIN GROUP (ORDER BY p.cpu_micros),
+                  percentile_cont(0.5) WITHIN GROUP (ORDER BY p.wal_bytes)) AS text
+  FROM bench.per_call AS p
+ WHERE p.contender = 'purser'
+ GROUP BY p.section
 UNION ALL
-SELECT 10 * (dense_rank() OVER (ORDER BY position / 10)) - 9 + position % 10, section,
-       format('%-8s  %-44s %5s  %-11s %-14s %9s %9s', section, 'against ' || described,
-              to_char(ratio, 'FM990.00'),
-              '(' || to_char(lowest, 'FM990.00') || '–' || to_char(highest, 'FM990.00') || ')',
-              CASE WHEN target IS NULL THEN ''
-                   WHEN ratio >= target THEN to_char(target, '"≥ "FM90.00') || ' reached'
-                   ELSE to_char(target, '"≥ "FM90.00') || ' missed' END,
-              round(tps), round(wal_bytes_per_call))
-  FROM bench.ratio;
+SELECT r.position, r.section,
+       bench.line(r.section, 'against ' || r.described,
+                  to_char(r.ratio, 'FM990.00'),
+                  to_char(r.lowest, 'FM990.00') || '–' || to_char(r.highest, 'FM990.00'),
+                  to_char(r.target, '"≥ "FM90.00') || CASE WHEN r.ratio >= r.target THEN ' reached' ELSE ' missed' END,
+                  to_char(r.cpu_ratio, 'FM990.00'), r.tps, r.cpu_micros, r.wal_bytes)
+  FROM bench.ratio AS r;
