@@ -2,14 +2,22 @@
 -- Features are declared once: what kind each is, and what a plan gives that does not mention it.
 -- A metered feature is a quota; the rest are switches, numbers and choices.
 SELECT purser.declare_features('{
-    "chat_messages":    {"kind": "quota",  "per": "day",      "default": 0, "category": "AI",         "name": "chat messages",    "unit": "message", "description": "Messages to the planning assistant"},
-    "transcription":    {"kind": "quota",  "per": "month",    "default": 0, "category": "audio",      "name": "transcription",    "unit": "minute",  "description": "Minutes of audio turned into text"},
-    "podcasts":         {"kind": "quota",  "per": "lifetime", "default": 1, "category": "publishing", "name": "podcasts",         "unit": "podcast", "description": "Shows an account may have"},
-    "auto_publish":     {"kind": "switch", "default": false,                "category": "publishing", "name": "auto publish",     "description": "Episodes go out on their date by themselves"},
-    "custom_domain":    {"kind": "switch", "default": false,                "category": "publishing", "name": "custom domain",    "description": "The website under a name of your own"},
-    "audio_pipeline":   {"kind": "choice", "choices": ["assemblyai", "auphonic"], "default": "assemblyai", "category": "audio", "name": "audio pipeline",   "description": "Which service masters the audio"},
-    "monthly_credits":  {"kind": "number", "minimum": 0, "default": 0,      "category": "credits",    "name": "monthly credits",  "unit": "credit",  "description": "Credits that come with the plan each month"},
-    "voice_multiplier": {"kind": "number", "minimum": 1, "default": 1,      "category": "credits",    "name": "voice multiplier", "description": "What a premium voice costs over a standard one"}
+    "chat_messages":    {"kind": "quota", "per": "day", "default": 0, "category": "AI",
+                         "name": "chat messages", "unit": "message", "description": "Messages to the planning assistant"},
+    "transcription":    {"kind": "quota", "per": "month", "default": 0, "category": "audio",
+                         "name": "transcription", "unit": "minute", "description": "Minutes of audio turned into text"},
+    "podcasts":         {"kind": "quota", "per": "lifetime", "default": 1, "category": "publishing",
+                         "name": "podcasts", "unit": "podcast", "description": "Shows an account may have"},
+    "auto_publish":     {"kind": "switch", "default": false, "category": "publishing",
+                         "name": "auto publish", "description": "Episodes go out on their date by themselves"},
+    "custom_domain":    {"kind": "switch", "default": false, "category": "publishing",
+                         "name": "custom domain", "description": "The website under a name of your own"},
+    "audio_pipeline":   {"kind": "choice", "choices": ["assemblyai", "auphonic"], "default": "assemblyai", "category": "audio",
+                         "name": "audio pipeline", "description": "Which service masters the audio"},
+    "monthly_credits":  {"kind": "number", "minimum": 0, "default": 0, "category": "credits",
+                         "name": "monthly credits", "unit": "credit", "description": "Credits that come with the plan"},
+    "voice_multiplier": {"kind": "number", "minimum": 1, "default": 1, "category": "credits",
+                         "name": "voice multiplier", "description": "What a premium voice costs over a standard one"}
 }'::jsonb, actor => 'demo') AS features_declared;
 
 -- Four plans. A number is a quota, null is unlimited, 0 is not included. Each publication is a new, immutable
@@ -21,24 +29,31 @@ SELECT purser.publish_plan('free', '{
 }'::jsonb, actor => 'demo', reason => 'first catalogue');
 SELECT purser.publish_plan('creator', '{
     "name": "Creator", "position": 2, "description": "One show, done well",
-    "prices": [{"interval": "month", "currency": "usd", "cents": 999}, {"interval": "year", "currency": "usd", "cents": 9900}],
-    "features": {"chat_messages": 500, "transcription": 300, "podcasts": 3, "auto_publish": true, "monthly_credits": 300}
+    "prices": [{"interval": "month", "currency": "usd", "cents": 999},
+               {"interval": "year", "currency": "usd", "cents": 9900}],
+    "features": {"chat_messages": 500, "transcription": 300, "podcasts": 3,
+                 "auto_publish": true, "monthly_credits": 300}
 }'::jsonb, actor => 'demo', reason => 'first catalogue');
 SELECT purser.publish_plan('pro', '{
     "name": "Pro", "position": 3, "description": "For studios",
-    "prices": [{"interval": "month", "currency": "usd", "cents": 2999}, {"interval": "year", "currency": "usd", "cents": 29900}],
-    "features": {"chat_messages": 2000, "transcription": 1500, "podcasts": 20, "auto_publish": true, "custom_domain": true,
-                 "audio_pipeline": "auphonic", "monthly_credits": 1500}
+    "prices": [{"interval": "month", "currency": "usd", "cents": 2999},
+               {"interval": "year", "currency": "usd", "cents": 29900}],
+    "features": {"chat_messages": 2000, "transcription": 1500, "podcasts": 20,
+                 "auto_publish": true, "custom_domain": true, "audio_pipeline": "auphonic", "monthly_credits": 1500}
 }'::jsonb, actor => 'demo', reason => 'first catalogue');
 SELECT purser.publish_plan('unlimited', '{
     "name": "Unlimited", "position": 4, "description": "No counting", "public": false,
-    "prices": [{"interval": "month", "currency": "usd", "cents": 9999}, {"interval": "year", "currency": "usd", "cents": 99900}],
-    "features": {"chat_messages": null, "transcription": null, "podcasts": null, "auto_publish": true, "custom_domain": true, "monthly_credits": 5000}
+    "prices": [{"interval": "month", "currency": "usd", "cents": 9999},
+               {"interval": "year", "currency": "usd", "cents": 99900}],
+    "features": {"chat_messages": null, "transcription": null, "podcasts": null,
+                 "auto_publish": true, "custom_domain": true, "monthly_credits": 5000}
 }'::jsonb, actor => 'demo', reason => 'first catalogue');
 
 -- A plan that makes no sense cannot be published. Everything that is wrong with it is said at once.
 SELECT path, rule, message
-  FROM purser.validate_plan('{"name": "Broken", "features": {"chat_messages": -5, "voice_multiplier": 0.5, "teleport": true}}'::jsonb);
+  FROM purser.validate_plan('{
+           "name": "Broken", "features": {"chat_messages": -5, "voice_multiplier": 0.5, "teleport": true}
+       }'::jsonb);
 
 -- Where the answer to a refused request sends people.
 SELECT purser.set_setting('upgrade_url', 'https://podcasts.example/upgrade', actor => 'demo');

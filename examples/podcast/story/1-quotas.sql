@@ -31,7 +31,8 @@ END
 $$;
 
 -- Message 51. A refusal is an answer, not an exception: it carries the HTTP status and the body to send.
-SELECT d.allowed, d.reason, d.used, d.quota, d.level, purser.http_status(d), jsonb_pretty(purser.http_body(d)) AS http_body
+SELECT d.allowed, d.reason, d.used, d.quota, d.level,
+       purser.http_status(d), jsonb_pretty(purser.http_body(d)) AS http_body
   FROM purser.check_and_increment('42', 'chat_messages') AS d \gx
 
 --~

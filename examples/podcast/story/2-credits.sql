@@ -11,14 +11,16 @@ SELECT entry_id, direction, amount, balance_after
 -- An episode is produced for 350 credits. They come out of all three grants, monthly first, then rollover, then
 -- purchased, whatever the order they arrived in; the ledger entry says how much each one bore.
 SELECT e.entry_id, a.kind, a.amount, e.amount AS charged, e.balance_after, e.replayed
-  FROM purser.charge_credits('42', 350, 'production', 'job-7001', 'episode', '5caadcfb-10a1-138a-92c6-c9a150b8eb6e',
-         'City Letter Quiet Sound', breakdown => '{"minutes": 70, "credits_per_minute": 5}') AS e,
+  FROM purser.charge_credits('42', 350, 'production', 'job-7001',
+         'episode', '5caadcfb-10a1-138a-92c6-c9a150b8eb6e', 'City Letter Quiet Sound',
+         breakdown => '{"minutes": 70, "credits_per_minute": 5}') AS e,
        jsonb_to_recordset(e.allocations) AS a (kind text, amount numeric);
 
 -- The worker crashes and tries again with the same correlation id: the first entry comes back, nothing is charged.
 SELECT entry_id, amount, balance_after, replayed
-  FROM purser.charge_credits('42', 350, 'production', 'job-7001', 'episode', '5caadcfb-10a1-138a-92c6-c9a150b8eb6e',
-         'City Letter Quiet Sound', breakdown => '{"minutes": 70, "credits_per_minute": 5}');
+  FROM purser.charge_credits('42', 350, 'production', 'job-7001',
+         'episode', '5caadcfb-10a1-138a-92c6-c9a150b8eb6e', 'City Letter Quiet Sound',
+         breakdown => '{"minutes": 70, "credits_per_minute": 5}');
 
 -- The same id for another request is a mistake somewhere, and is refused.
 --! PU005
@@ -30,15 +32,18 @@ SELECT purser.charge_credits('42', 1000, 'production', 'job-7002');
 
 -- A fifth of the job had failed: 70 credits go back, to the very grants they were taken from.
 SELECT r.entry_id, r.direction, a.kind, a.amount, r.balance_after
-  FROM purser.refund_credits('42', 'credits/4', 70, reason => 'one part failed', correlation_id => 'refund-7001') AS r,
+  FROM purser.refund_credits('42', 'credits/4', 70,
+         reason => 'one part failed', correlation_id => 'refund-7001') AS r,
        jsonb_to_recordset(r.allocations) AS a (kind text, amount numeric);
 
 -- The invoice of that episode is one JSON document; here laid out as its head and its lines.
-SELECT i ->> 'number' AS number, i ->> 'title' AS title, i -> 'charged' AS charged, i -> 'refunded' AS refunded, i -> 'net' AS net
+SELECT i ->> 'number' AS number, i ->> 'title' AS title,
+       i -> 'charged' AS charged, i -> 'refunded' AS refunded, i -> 'net' AS net
   FROM purser.invoice('42', 'episode', '5caadcfb-10a1-138a-92c6-c9a150b8eb6e') AS i;
 SELECT line.*
   FROM purser.invoice('42', 'episode', '5caadcfb-10a1-138a-92c6-c9a150b8eb6e') AS i,
-       jsonb_to_recordset(i -> 'lines') AS line (entry_id text, direction text, reason text, credits numeric, breakdown jsonb, correlation_id text);
+       jsonb_to_recordset(i -> 'lines') AS line
+         (entry_id text, direction text, reason text, credits numeric, breakdown jsonb, correlation_id text);
 
 -- The application's role may call what it needs ...
 SET ROLE purser_app;
