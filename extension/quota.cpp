@@ -10,6 +10,7 @@
 // A call locks no more than one entitlement row.
 #include <array>
 #include <optional>
+#include <stdexcept>
 #include <string>
 
 #include "core/error.hpp"
@@ -322,6 +323,7 @@ Answer count_locked(const Request& request, Catalog& plans, Instant now) {
   const pg::Rows rows =
       lock_entitlement.run({pg::text(request.account_id), pg::text(request.feature)});
   if (const auto answer = remembered(request)) return *answer;
+  if (rows.empty()) throw std::logic_error("entitlement is gone after it was made");
   const Entitlement before = read_entitlement(rows[0]);
   Entitlement after = before;
   const Answer foreseen = foresee(after, request, plans, now);
@@ -355,7 +357,11 @@ Answer check_and_increment(const Request& request) {
   } else {
     Entitlement seen = read_entitlement(rows[0]);
     const Answer foreseen = foresee(seen, request, *plans, now);
-    if (!foreseen.allowed) return foreseen;  // without a lock, so that a refusal writes nothing
+    if (!foreseen.allowed) {  // without a lock, so that a refusal writes nothing
+      // What used the quota up may have been this very request, sent at the same time.
+      if (const auto answer = remembered(request)) return *answer;
+      return foreseen;
+    }
   }
   return count_locked(request, *plans, now);
 }

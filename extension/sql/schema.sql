@@ -135,7 +135,8 @@ CREATE TABLE purser.usage_period (
   period_start timestamptz NOT NULL,
   period_end timestamptz NOT NULL,
   used bigint NOT NULL,
-  PRIMARY KEY (account_id, feature, period_start)
+  -- A day and the month it was extended to by a change of plan begin alike; no two end alike.
+  PRIMARY KEY (account_id, feature, period_end)
 );
 COMMENT ON TABLE purser.usage_period IS 'Usage of periods that are over; the running period is in purser.entitlement.';
 
