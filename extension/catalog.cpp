@@ -122,18 +122,27 @@ const PlanVersion* Catalog::cached_version(std::string_view plan, std::optional<
   return found == latest_.end() ? nullptr : found->second.get();
 }
 
-std::shared_ptr<Catalog> Catalog::load() {
-  auto loaded = std::make_shared<Catalog>();
+FeatureCatalog Catalog::load_features() {
+  FeatureCatalog loaded;
   pg::Spi spi;
   NewestSnapshot snapshot;
   const pg::Rows features = select_features.read({});
   for (std::uint64_t i = 0; i < features.size(); ++i) {
     Feature feature = stored_feature(features[i]);
-    loaded->features_.emplace(feature.code, std::move(feature));
+    loaded.emplace(feature.code, std::move(feature));
   }
+  return loaded;
+}
+
+std::shared_ptr<Catalog> Catalog::load() {
+  auto loaded = std::make_shared<Catalog>();
+  pg::Spi spi;
+  NewestSnapshot snapshot;
+  loaded->features_ = load_features();
   const pg::Rows settings = select_settings.read({});
   for (std::uint64_t i = 0; i < settings.size(); ++i)
     loaded->settings_.emplace(settings[i].string(0), settings[i].string(1));
+  loaded->settings_.emplace("default_plan", "free");  // until it is set
   const pg::Rows plans = select_latest_plans.read({});
   for (std::uint64_t i = 0; i < plans.size(); ++i)
     loaded->latest_.emplace(plans[i].string(0), stored_version(plans[i], loaded->features_));

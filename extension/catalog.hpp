@@ -35,6 +35,8 @@ class Catalog {
   const PlanVersion* cached_version(std::string_view plan, std::optional<int> pinned) const;
 
   static std::shared_ptr<Catalog> load();
+  // The declared features alone, whether or not the published plans agree with them.
+  static FeatureCatalog load_features();
 
  private:
   FeatureCatalog features_;

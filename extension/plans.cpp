@@ -55,7 +55,7 @@ PURSER_FUNCTION(purser_validate_plan) {
   pg::RowSet result(fcinfo);
   pg::Spi spi;
   PlanVersion ignored;
-  add_violations(result, read_plan(definition, catalog()->features(), ignored));
+  add_violations(result, read_plan(definition, Catalog::load_features(), ignored));
   return 0;
 }
 

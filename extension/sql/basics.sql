@@ -41,9 +41,11 @@ CREATE FUNCTION purser.setting(name text) RETURNS text
   LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-  SELECT s.value FROM purser.setting AS s WHERE s.name = setting.name;
+  SELECT coalesce((SELECT s.value FROM purser.setting AS s WHERE s.name = setting.name),
+                  CASE setting.name WHEN 'default_plan' THEN 'free' END);
 END;
-COMMENT ON FUNCTION purser.setting(text) IS 'The value of a setting; NULL when it is not set.';
+COMMENT ON FUNCTION purser.setting(text) IS
+  'The value of a setting. Until they are set, default_plan is free and the others are NULL.';
 
 CREATE FUNCTION purser.set_setting(name text, value text, actor text DEFAULT session_user) RETURNS void
   LANGUAGE plpgsql SECURITY DEFINER
@@ -61,7 +63,7 @@ BEGIN
   END IF;
   INSERT INTO purser.setting AS s (name, value)
   VALUES (set_setting.name, purser._checked_id(set_setting.value, 'value'))
-  ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+  ON CONFLICT ON CONSTRAINT setting_pkey DO UPDATE SET value = excluded.value;
   PERFORM purser._audit(purser._checked_id(actor, 'actor'), 'setting.changed', NULL, 'setting', set_setting.name,
                         jsonb_build_object('value', set_setting.value));
 END

@@ -1,8 +1,6 @@
 -- Features and plans: declared, validated, published as immutable versions.
 -- Lock order: the plan row, then its versions.
 
-INSERT INTO purser.setting (name, value) VALUES ('default_plan', 'free');
-
 CREATE FUNCTION purser._catalog_changed() RETURNS trigger
   LANGUAGE c
   AS 'MODULE_PATHNAME', 'purser_catalog_changed';
@@ -77,13 +75,18 @@ BEGIN
   ON CONFLICT (code) DO UPDATE SET definition = excluded.definition
    WHERE known.definition <> excluded.definition;
   GET DIAGNOSTICS declared = ROW_COUNT;
+  SELECT jsonb_agg(jsonb_build_object('path', format('%s/%s/%s', p.plan, p.version, v.path), 'rule', v.rule,
+                     'message', format('published version %s of plan "%s": %s', p.version, p.plan, v.message))
+                   ORDER BY p.plan, p.version, v.path) INTO wrong
+    FROM purser.plan_version AS p, LATERAL purser.validate_plan(p.definition) AS v;
+  PERFORM purser._require_valid('the feature catalogue', wrong);
   PERFORM purser._audit(purser._checked_id(actor, 'actor'), 'features.declared', NULL, 'feature', NULL,
                         jsonb_build_object('features', (SELECT jsonb_agg(k) FROM jsonb_object_keys(features) AS k)));
   RETURN declared;
 END
 $$;
 COMMENT ON FUNCTION purser.declare_features(jsonb, text) IS
-  'Declares features, or changes their text, default and bounds; the kind never changes. Takes {"code": {"kind": "quota" | "switch" | "number" | "choice", "name", "unit", "category", "description", "default", "per", …}}. Returns how many were new or changed. PU008 lists everything that is wrong.';
+  'Declares features, or changes their text, default and bounds; the kind never changes, and every published version must stay valid. Takes {"code": {"kind": "quota" | "switch" | "number" | "choice", "name", "unit", "category", "description", "default", "per", …}}. Returns how many were new or changed. PU008 lists everything that is wrong.';
 
 CREATE FUNCTION purser.publish_plan(
   code text,
@@ -156,7 +159,7 @@ BEGIN ATOMIC
                                             'display', purser.display_price((price.value ->> 'cents')::bigint,
                                                                             price.value ->> 'currency'))
                                           ORDER BY price.ordinality), '[]')
-                                     FROM jsonb_array_elements(v.definition -> 'prices')
+                                     FROM jsonb_array_elements(coalesce(nullif(v.definition -> 'prices', 'null'), '[]'))
                                           WITH ORDINALITY AS price)) AS document
             FROM purser.plan_version AS v
            ORDER BY v.plan, v.version DESC) AS p
