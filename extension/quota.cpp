@@ -8,9 +8,9 @@
 //
 // Locks: account FOR SHARE only while its first row of a feature is made, then the entitlement row.
 // A call locks no more than one entitlement row.
+#include <algorithm>
 #include <array>
 #include <optional>
-#include <stdexcept>
 #include <string>
 
 #include "core/error.hpp"
@@ -84,22 +84,29 @@ pg::Statement store_entitlement{
     " WHERE account_id OPERATOR(pg_catalog.=) $1 AND feature OPERATOR(pg_catalog.=) $2",
     {TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 
-// The share lock on the account waits for a change of plan or status in flight, which could not see
-// the row made here and would leave it behind.
+// Waits for a change of plan or status in flight, which could not see the row made next and would
+// leave it behind.
+pg::Statement share_account{
+    "SELECT FROM purser.account AS a WHERE a.account_id OPERATOR(pg_catalog.=) $1 FOR SHARE",
+    {TEXTOID}};
+
+// Run after share_account, so that its snapshot has whatever that waited for.
 pg::Statement insert_entitlement{
     "INSERT INTO purser.entitlement"
     "       (account_id, feature, status, plan, pinned_version, anchor, time_zone)"
     " SELECT a.account_id, $2, a.status, s.plan, s.pinned_version, s.anchor, a.time_zone"
-    "   FROM (SELECT * FROM purser.account AS l"
-    "          WHERE l.account_id OPERATOR(pg_catalog.=) $1 FOR SHARE) AS a"
+    "   FROM purser.account AS a"
     "   LEFT JOIN purser.subscription AS s"
     "     ON s.account_id OPERATOR(pg_catalog.=) a.account_id AND s.ended_at IS NULL"
+    "  WHERE a.account_id OPERATOR(pg_catalog.=) $1"
     " ON CONFLICT DO NOTHING",
     {TEXTOID, TEXTOID}};
 
 pg::Statement insert_usage_period{
-    "INSERT INTO purser.usage_period (account_id, feature, period_start, period_end, used)"
-    " VALUES ($1, $2, $3, $4, $5)",
+    "INSERT INTO purser.usage_period AS u (account_id, feature, period_start, period_end, used)"
+    " VALUES ($1, $2, $3, $4, $5)"
+    " ON CONFLICT (account_id, feature, period_end)"
+    " DO UPDATE SET used = u.used OPERATOR(pg_catalog.+) excluded.used",
     {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}};
 
 pg::Statement select_key{
@@ -216,7 +223,7 @@ bool is_running(const Entitlement& e, const QuotaRule& rule, Instant now) {
 void advance(Entitlement& e, const QuotaRule& rule, Instant now) {
   if (is_running(e, rule, now)) return;
   if (e.per.empty() || now >= e.period.end) e.state.used = 0;
-  e.period = running_period(e, rule, now);
+  e.period = running_period(e, rule, std::max(now, e.period.start));
   e.per = per(rule);
 }
 
@@ -269,6 +276,16 @@ void remember(const Request& request, const Answer& answer, Instant now) {
               "Use a new key for a new request.");
 }
 
+// Periods start again from zero, the lifetime goes on.
+std::int64_t lifetime_after(const Entitlement& e, std::int64_t amount) {
+  std::int64_t lifetime = 0;
+  if (!__builtin_add_overflow(e.lifetime, amount, &lifetime)) return lifetime;
+  throw Error(
+      sqlstate::invalid_amount,
+      "lifetime usage out of range: " + std::to_string(e.lifetime) + " + " + std::to_string(amount),
+      "Usage is counted up to 9223372036854775807 in a lifetime.", "Count in a larger unit.");
+}
+
 // Decides on the row as it stands and counts in it, without planner and executor. Cannot tell when
 // the row is not there, its period is over, or another transaction changes it at this moment.
 std::optional<Answer> count_in_place(const Request& request, Catalog& plans, Instant now) {
@@ -282,7 +299,7 @@ std::optional<Answer> count_in_place(const Request& request, Catalog& plans, Ins
   if (!decision.allowed) return answer_of(decision, e.period.end);
   const std::array<pg::KeyedRow::Change, 2> changes{{
       {used_column, pg::int8(e.state.used + request.amount)},
-      {lifetime_column, pg::int8(e.lifetime + request.amount)},
+      {lifetime_column, pg::int8(lifetime_after(e, request.amount))},
   }};
   if (!row.update(changes)) return std::nullopt;
   return answer_of(counted(rule, e.state, request.amount), e.period.end);
@@ -307,8 +324,9 @@ Answer foresee(Entitlement& e, const Request& request, Catalog& plans, Instant n
   return answer_of(decide(rule, e.state, request.amount), e.period.end);
 }
 
-void store(const Request& request, const Entitlement& before, const Entitlement& after) {
-  const bool closed = before.period.end <= after.period.start && before.state.used > 0;
+void store(const Request& request, const Entitlement& before, const Entitlement& after,
+           Instant now) {
+  const bool closed = now >= before.period.end && before.state.used > 0;
   if (closed)
     insert_usage_period.run({pg::text(request.account_id), pg::text(request.feature),
                              pg::timestamptz(before.period.start),
@@ -318,12 +336,18 @@ void store(const Request& request, const Entitlement& before, const Entitlement&
                          pg::timestamptz(after.period.start), pg::timestamptz(after.period.end)});
 }
 
+[[noreturn]] void account_gone(const Request& request) {
+  throw Error(sqlstate::account_not_active,
+              "account \"" + request.account_id + "\" was deleted while its usage was counted", {},
+              "Nothing was counted; a new call would open the account again.");
+}
+
 // Decides and counts under the row's lock: opens a new period, keeps idempotency keys.
 Answer count_locked(const Request& request, Catalog& plans, Instant now) {
   const pg::Rows rows =
       lock_entitlement.run({pg::text(request.account_id), pg::text(request.feature)});
   if (const auto answer = remembered(request)) return *answer;
-  if (rows.empty()) throw std::logic_error("entitlement is gone after it was made");
+  if (rows.empty()) account_gone(request);
   const Entitlement before = read_entitlement(rows[0]);
   Entitlement after = before;
   const Answer foreseen = foresee(after, request, plans, now);
@@ -332,8 +356,8 @@ Answer count_locked(const Request& request, Catalog& plans, Instant now) {
       quota_rule(plans.version(after.plan, after.pinned_version), request.feature);
   const Decision decision = counted(rule, after.state, request.amount);
   after.state.used += request.amount;
-  after.lifetime += request.amount;
-  store(request, before, after);
+  after.lifetime = lifetime_after(before, request.amount);
+  store(request, before, after, now);
   const Answer answer = answer_of(decision, after.period.end);
   remember(request, answer, now);
   return answer;
@@ -353,6 +377,7 @@ Answer check_and_increment(const Request& request) {
       select_entitlement.run({pg::text(request.account_id), pg::text(request.feature)});
   if (rows.empty()) {
     provision_account(request.account_id, now);
+    share_account.run({pg::text(request.account_id)});
     insert_entitlement.run({pg::text(request.account_id), pg::text(request.feature)});
   } else {
     Entitlement seen = read_entitlement(rows[0]);

@@ -127,7 +127,7 @@ CREATE TABLE purser.entitlement (
   time_zone text COLLATE "C" NOT NULL,
   PRIMARY KEY (account_id, feature)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE purser.entitlement IS 'One account''s running count of one metered feature. plan is NULL on the default plan. per names the kind of period the bounds were computed for.';
+COMMENT ON TABLE purser.entitlement IS 'One account''s running count of one metered feature. plan is NULL on the default plan. per names the kind of period the bounds were computed for; moved when the anchor changed since.';
 
 CREATE TABLE purser.usage_period (
   account_id text COLLATE "C" NOT NULL,
