@@ -14,7 +14,8 @@ SQL_MODULES = $(addprefix extension/sql/, \
 JOINED_SCRIPT = $(EXTENSION)--$(EXTVERSION).sql
 DATA_built = $(JOINED_SCRIPT)
 
-REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
+# install comes first: it makes the extension and the catalogue that the others use.
+REGRESS = install $(filter-out install,$(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql))))
 ISOLATION = $(patsubst specs/%.spec,%,$(sort $(wildcard specs/*.spec)))
 EXTRA_CLEAN = purser--*.sql core/*.d extension/*.d extension/pg/*.d
 
