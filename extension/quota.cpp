@@ -426,7 +426,7 @@ PURSER_FUNCTION(purser_check_quota) {
   return decision_datum(fcinfo, request, answer);
 }
 
-// usage(account_id) → setof decision: every metered feature, as a call with amount 0 would see it
+// usage(account_id) → setof decision: every metered feature, as the next call would be answered
 PURSER_FUNCTION(purser_usage) {
   const std::string account_id(pg::Arguments(fcinfo).id(0, "account_id"));
   pg::RowSet result(fcinfo);
@@ -441,7 +441,7 @@ PURSER_FUNCTION(purser_usage) {
   const PlanVersion& plan = plans->version(account.plan, account.pinned_version);
   for (const auto& [feature, value] : plan.features) {
     if (value.kind != FeatureKind::quota) continue;
-    const Request request{account_id, feature, 0, std::nullopt};
+    const Request request{account_id, feature, 1, std::nullopt};
     const auto found = used.find(feature);
     Entitlement e = found == used.end() ? unused_entitlement(account) : found->second;
     const Answer answer = foresee(e, request, *plans, now);

@@ -103,8 +103,8 @@ BEGIN
     as_asked := question.allowed = act.allowed AND question.reason = act.reason
                 AND question.resets_at = act.resets_at AND question.quota = act.quota
                 AND act.used = question.used + (CASE WHEN act.allowed THEN amount ELSE 0 END)
-                AND (report.used, report.quota, report.remaining, report.resets_at, report.level)
-                  = (act.used, act.quota, act.remaining, act.resets_at, act.level);
+                AND (report.used, report.quota, report.remaining, report.resets_at, report.level, report.allowed)
+                  = (act.used, act.quota, act.remaining, act.resets_at, act.level, act.remaining >= 1);
     RETURN NEXT;
   END LOOP;
 END

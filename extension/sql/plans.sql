@@ -57,7 +57,9 @@ BEGIN
     RAISE EXCEPTION 'features must be a JSON object of feature code and declaration'
       USING ERRCODE = 'PU014', HINT = 'For example {"chat_messages": {"kind": "quota", "per": "day"}}.';
   END IF;
-  SELECT jsonb_agg(to_jsonb(v) ORDER BY v.path) INTO wrong
+  SELECT jsonb_agg(jsonb_build_object('path', concat_ws('.', f.code, nullif(v.path, '')), 'rule', v.rule,
+                     'message', format('feature "%s": %s', f.code, v.message))
+                   ORDER BY f.code, v.path) INTO wrong
     FROM jsonb_each(features) AS f (code, definition),
          LATERAL purser._validate_feature(f.code, f.definition) AS v;
   PERFORM purser._require_valid('the feature catalogue', wrong);

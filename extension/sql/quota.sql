@@ -34,7 +34,7 @@ CREATE FUNCTION purser.usage(account_id text) RETURNS SETOF purser.decision
   LANGUAGE c STABLE SECURITY DEFINER
   AS 'MODULE_PATHNAME', 'purser_usage';
 COMMENT ON FUNCTION purser.usage(text) IS
-  'Usage of every metered feature of the account''s plan in its running period.';
+  'Usage of every metered feature of the account''s plan in its running period, each as check_quota() for one more unit would answer.';
 
 CREATE FUNCTION purser.http_status(decision purser.decision) RETURNS integer
   LANGUAGE sql IMMUTABLE PARALLEL SAFE
