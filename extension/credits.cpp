@@ -41,13 +41,6 @@ struct Outcome {
   bool replayed = false;
 };
 
-[[noreturn]] void refuse_reused(const std::string& correlation_id) {
-  throw Error(sqlstate::idempotency_key_reused,
-              "correlation id \"" + correlation_id + "\" was used for another request",
-              "Another request with this id was made at the same time.",
-              "Use a new correlation id for a new request.");
-}
-
 // The entry made earlier by the same request, if there is one.
 std::optional<Outcome> earlier(std::string_view account_id, const std::string& correlation_id,
                                const Digest& fingerprint) {
@@ -263,8 +256,7 @@ std::optional<Outcome> charge_in_place(const ChargeRequest& request, const Diges
   link_entry(*wallet, entry);
   drop_empty(wallet->lots);
   if (!row.store(*wallet)) return std::nullopt;
-  pg::Spi spi;
-  if (!insert_entry(*wallet, entry, fingerprint)) refuse_reused(request.correlation_id);
+  insert_entry_in_place(*wallet, entry, fingerprint);
   return Outcome{std::move(entry), false};
 }
 

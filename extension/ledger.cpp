@@ -1,5 +1,6 @@
 // Appends to, reads and verifies the ledger. Entries are only ever appended under the lock of their
 // wallet, so numbers have no gap and every hash follows the one before.
+#include <array>
 #include <functional>
 #include <stdexcept>
 
@@ -157,19 +158,59 @@ void link_entry(Wallet& wallet, LedgerEntry& entry) {
   wallet.balance = entry.balance_after;
 }
 
+namespace {
+
+using EntryValues = std::array<pg::Value, 19>;
+
+// The columns of the table in their order.
+EntryValues entry_values(const Wallet& wallet, const LedgerEntry& entry,
+                         const std::optional<Digest>& fingerprint) {
+  return {pg::text(entry.account_id),
+          pg::text(entry.wallet),
+          pg::int8(entry.entry_no),
+          pg::text(to_string(entry.direction)),
+          pg::text(entry.reason),
+          pg::numeric(entry.amount),
+          pg::numeric(entry.balance_after),
+          pg::jsonb(entry_allocations_json(entry)),
+          pg::text_or_null(entry.resource_type),
+          pg::text_or_null(entry.resource_id),
+          pg::text_or_null(entry.resource_title),
+          pg::jsonb_or_null(entry.breakdown),
+          pg::text_or_null(entry.notes),
+          pg::text_or_null(entry.correlation_id),
+          pg::int8(entry.refund_of),
+          pg::timestamptz(entry.created_at),
+          pg::timestamptz(entry.effective_at),
+          fingerprint ? pg::bytea(*fingerprint) : pg::null_value(),
+          pg::bytea(wallet.head)};
+}
+
+}  // namespace
+
+void refuse_reused(const std::string& correlation_id) {
+  throw Error(sqlstate::idempotency_key_reused,
+              "correlation id \"" + correlation_id + "\" was used for another request",
+              "Another request with this id was made at the same time.",
+              "Use a new correlation id for a new request.");
+}
+
 bool insert_entry(const Wallet& wallet, const LedgerEntry& entry,
                   const std::optional<Digest>& fingerprint) {
-  const pg::Rows inserted = insert_ledger_entry.run(
-      {pg::text(entry.account_id), pg::text(entry.wallet), pg::int8(entry.entry_no),
-       pg::text(to_string(entry.direction)), pg::text(entry.reason), pg::numeric(entry.amount),
-       pg::numeric(entry.balance_after), pg::jsonb(entry_allocations_json(entry)),
-       pg::text_or_null(entry.resource_type), pg::text_or_null(entry.resource_id),
-       pg::text_or_null(entry.resource_title), pg::jsonb_or_null(entry.breakdown),
-       pg::text_or_null(entry.notes), pg::text_or_null(entry.correlation_id),
-       pg::int8(entry.refund_of), pg::timestamptz(entry.created_at),
-       pg::timestamptz(entry.effective_at),
-       fingerprint ? pg::bytea(*fingerprint) : pg::null_value(), pg::bytea(wallet.head)});
-  return inserted.processed() == 1;
+  return insert_ledger_entry.run(entry_values(wallet, entry, fingerprint)).processed() == 1;
+}
+
+void insert_entry_in_place(const Wallet& wallet, const LedgerEntry& entry,
+                           const Digest& fingerprint) {
+  const EntryValues values = entry_values(wallet, entry, fingerprint);
+  try {
+    if (pg::insert_row("ledger", values)) return;
+  } catch (const pg::PgError& e) {
+    if (e.error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION) throw;
+    refuse_reused(*entry.correlation_id);
+  }
+  pg::Spi spi;
+  if (!insert_entry(wallet, entry, fingerprint)) refuse_reused(*entry.correlation_id);
 }
 
 bool has_correlation(std::string_view account_id, std::string_view correlation_id) {

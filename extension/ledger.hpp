@@ -16,6 +16,9 @@ struct StoredEntry {
   Digest fingerprint{};
 };
 
+// Raises PU005 for an id that another request took at the same time.
+[[noreturn]] void refuse_reused(const std::string& correlation_id);
+
 // Numbers the entry and moves the wallet's balance and head on to it, in memory.
 void link_entry(Wallet& wallet, LedgerEntry& entry);
 
@@ -23,6 +26,11 @@ void link_entry(Wallet& wallet, LedgerEntry& entry);
 // then nothing was inserted, and the wallet in memory is not to be stored.
 bool insert_entry(const Wallet& wallet, const LedgerEntry& entry,
                   const std::optional<Digest>& fingerprint);
+
+// The same without planner and executor, for an id the command's snapshot does not show. An id that
+// another wallet took at the same time raises PU005.
+void insert_entry_in_place(const Wallet& wallet, const LedgerEntry& entry,
+                           const Digest& fingerprint);
 
 // Whether the command's snapshot shows an entry with this correlation id.
 bool has_correlation(std::string_view account_id, std::string_view correlation_id);

@@ -78,10 +78,11 @@ inline TM_Result compat_tuple_update(Relation table, ItemPointer tid, TupleTable
   return result;
 }
 
-inline void compat_insert_index_tuples(ResultRelInfo* target, TupleTableSlot* row, EState* state) {
+inline void compat_insert_index_tuples(ResultRelInfo* target, TupleTableSlot* row, EState* state,
+                                       bool is_update) {
 #if PG_VERSION_NUM >= 160000
-  ExecInsertIndexTuples(target, row, state, true, false, nullptr, NIL, false);
+  ExecInsertIndexTuples(target, row, state, is_update, false, nullptr, NIL, false);
 #else
-  ExecInsertIndexTuples(target, row, state, true, false, nullptr, NIL);
+  ExecInsertIndexTuples(target, row, state, is_update, false, nullptr, NIL);
 #endif
 }

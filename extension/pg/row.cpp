@@ -60,13 +60,13 @@ bool fetch_by_primary_key(Relation table, Datum first, Datum second, TupleTableS
   return true;
 }
 
-// The new version did not fit on its page, so it needs entries in every index.
-void insert_index_entries(Relation table, TupleTableSlot* row) {
+// Gives a row, just written, its entries in every index.
+void insert_index_entries(Relation table, TupleTableSlot* row, bool is_update) {
   EState* state = CreateExecutorState();
   ResultRelInfo* target = makeNode(ResultRelInfo);
   InitResultRelInfo(target, table, 1, nullptr, 0);
   ExecOpenIndices(target, false);
-  compat_insert_index_tuples(target, row, state);
+  compat_insert_index_tuples(target, row, state, is_update);
   ExecCloseIndices(target);
   FreeExecutorState(state);
 }
@@ -127,8 +127,31 @@ bool KeyedRow::update(std::span<const Change> changes) {
     const TM_Result result =
         compat_tuple_update(table_, &row_->tts_tid, next_, &needs_index_entries);
     if (result != TM_Ok) return false;
-    if (needs_index_entries) insert_index_entries(table_, next_);
+    // Only when the new version did not fit on the page of the old one.
+    if (needs_index_entries) insert_index_entries(table_, next_, true);
     return true;
+  });
+}
+
+bool insert_row(const char* table, std::span<const Value> columns) {
+  return guarded([&] {
+    PreventCommandIfReadOnly("INSERT");
+    PreventCommandIfParallelMode("INSERT");
+    Relation relation = table_open(object_of_purser(table), RowExclusiveLock);
+    const bool plain = is_plain(relation);
+    if (plain) {
+      TupleTableSlot* row = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
+      for (std::size_t i = 0; i < columns.size(); ++i) {
+        row->tts_values[i] = columns[i].datum;
+        row->tts_isnull[i] = columns[i].null;
+      }
+      ExecStoreVirtualTuple(row);
+      table_tuple_insert(relation, row, GetCurrentCommandId(true), 0, nullptr);
+      insert_index_entries(relation, row, false);
+      ExecDropSingleTupleTableSlot(row);
+    }
+    table_close(relation, NoLock);
+    return plain;
   });
 }
 

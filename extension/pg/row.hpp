@@ -63,6 +63,10 @@ class KeyedRow {
   TupleTableSlot* next_ = nullptr;  // as it will be
 };
 
+// Inserts a row with all the table's columns in their order. False, with nothing written, when the
+// plain way is closed for the table. A key that is taken raises unique_violation.
+bool insert_row(const char* table, std::span<const Value> columns);
+
 // Whether a row with this (text, text) key in the named unique index is visible to the command.
 bool key_exists(const char* table, const char* index, std::string_view first,
                 std::string_view second);

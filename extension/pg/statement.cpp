@@ -61,7 +61,7 @@ namespace {
 struct Parameters {
   static constexpr std::size_t most = 24;
 
-  Parameters(std::initializer_list<Value> values) {
+  explicit Parameters(std::span<const Value> values) {
     if (values.size() > most) throw std::logic_error("too many parameters for a statement");
     std::size_t i = 0;
     for (const Value& value : values) {
@@ -92,7 +92,7 @@ void Statement::prepare() {
   });
 }
 
-Rows Statement::execute(std::initializer_list<Value> values, bool read_only) {
+Rows Statement::execute(std::span<const Value> values, bool read_only) {
   if (plan_ == nullptr) prepare();
   Parameters parameters(values);
   const int code = guarded(
@@ -102,7 +102,7 @@ Rows Statement::execute(std::initializer_list<Value> values, bool read_only) {
 
 Rows run_once(const std::string& sql, std::initializer_list<Oid> types,
               std::initializer_list<Value> values) {
-  Parameters parameters(values);
+  Parameters parameters{std::span(values)};
   const char* text = sql.c_str();
   Oid* oids = const_cast<Oid*>(types.begin());
   const int count = static_cast<int>(types.size());

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <initializer_list>
+#include <span>
 
 #include "extension/pg/value.hpp"
 
@@ -72,14 +73,15 @@ class Statement {
   }
 
   // Runs it with a fresh snapshot; it may write.
-  Rows run(std::initializer_list<Value> values) { return execute(values, false); }
+  Rows run(std::span<const Value> values) { return execute(values, false); }
+  Rows run(std::initializer_list<Value> values) { return run(std::span(values)); }
   // Runs it with the snapshot of the calling query; it must not write.
-  Rows read(std::initializer_list<Value> values) { return execute(values, true); }
+  Rows read(std::initializer_list<Value> values) { return execute(std::span(values), true); }
 
  private:
   static constexpr int most_parameters = 24;
 
-  Rows execute(std::initializer_list<Value> values, bool read_only);
+  Rows execute(std::span<const Value> values, bool read_only);
   void prepare();
 
   const char* sql_;

@@ -187,6 +187,7 @@ CREATE TABLE purser.credit_grant (
 );
 COMMENT ON TABLE purser.credit_grant IS 'Every grant as it was made; immutable. expires_at is infinity when it never expires.';
 
+-- ledger.cpp knows the columns by their order.
 CREATE TABLE purser.ledger (
   account_id text COLLATE "C" NOT NULL,
   wallet text COLLATE "C" NOT NULL,
