@@ -85,6 +85,14 @@ SELECT balance_after, jsonb_array_length(allocations) FROM purser.charge_credits
 SELECT balance_after FROM purser.grant_credits('order-i', 1, 'purchased', 'g201');
 SELECT balance_after, jsonb_array_length(allocations) FROM purser.charge_credits('order-i', 199.5, 'work', 'c2');
 
+-- A thousand charges in one transaction: new versions of the wallet leave the page of the first.
+SELECT balance_after FROM purser.grant_credits('order-k', 1000, 'purchased', 'g');
+BEGIN;
+SELECT count(*) AS charges, min(c.balance_after) AS balance
+  FROM generate_series(1, 1000) AS n, LATERAL purser.charge_credits('order-k', 1, 'work', 'c' || n) AS c;
+COMMIT;
+SELECT purser.credit_balance('order-k'), count(*) AS entries FROM purser.ledger WHERE account_id = 'order-k';
+
 SELECT tried($$SELECT purser.grant_credits('order-j', 1, 'birthday', 'g')$$);
 SELECT tried($$SELECT purser.grant_credits('order-j', 1, 'monthly', 'g', priority => 101)$$);
 SELECT tried($$SELECT purser.grant_credits('order-j', 1, 'monthly', 'g', priority => -1)$$);

@@ -120,6 +120,18 @@ SELECT used, level FROM purser.check_and_increment('decide-e', 'minutes', 4);
 SELECT used, level FROM purser.check_and_increment('decide-e', 'minutes', 1);
 SELECT used, level FROM purser.check_and_increment('decide-e', 'minutes', 1);
 
+-- A thousand calls in one transaction: new row versions leave the page of the first, and are found again.
+BEGIN;
+SELECT count(*) AS calls, count(*) FILTER (WHERE d.allowed) AS counted, max(d.used) AS used
+  FROM generate_series(1, 1000) AS n, LATERAL purser.check_and_increment('decide-many', 'minutes', 1 + 0 * n) AS d;
+COMMIT;
+SELECT purser.change_plan('decide-many', 'unlimited', 'tester');
+BEGIN;
+SELECT count(*) FILTER (WHERE d.allowed) AS counted, max(d.used) AS used
+  FROM generate_series(1, 1000) AS n, LATERAL purser.check_and_increment('decide-many', 'minutes', 1 + 0 * n) AS d;
+COMMIT;
+SELECT used, lifetime FROM purser.entitlement WHERE account_id = 'decide-many' AND feature = 'minutes';
+
 -- Counts near the end of bigint are compared, never wrapped.
 SELECT purser.subscribe('decide-f', 'unlimited', 'tester');
 SELECT allowed, used FROM purser.check_and_increment('decide-f', 'minutes', 9223372036854775807);

@@ -78,8 +78,9 @@ inline TM_Result compat_tuple_update(Relation table, ItemPointer tid, TupleTable
   return result;
 }
 
-inline void compat_insert_index_tuples(ResultRelInfo* target, TupleTableSlot* row, EState* state,
-                                       bool is_update) {
+// Also for an update, whose columns it would look up in a range table that only a query has.
+inline void compat_insert_index_tuples(ResultRelInfo* target, TupleTableSlot* row, EState* state) {
+  constexpr bool is_update = false;
 #if PG_VERSION_NUM >= 160000
   ExecInsertIndexTuples(target, row, state, is_update, false, nullptr, NIL, false);
 #else

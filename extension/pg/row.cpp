@@ -61,12 +61,12 @@ bool fetch_by_primary_key(Relation table, Datum first, Datum second, TupleTableS
 }
 
 // Gives a row, just written, its entries in every index.
-void insert_index_entries(Relation table, TupleTableSlot* row, bool is_update) {
+void insert_index_entries(Relation table, TupleTableSlot* row) {
   EState* state = CreateExecutorState();
   ResultRelInfo* target = makeNode(ResultRelInfo);
   InitResultRelInfo(target, table, 1, nullptr, 0);
   ExecOpenIndices(target, false);
-  compat_insert_index_tuples(target, row, state, is_update);
+  compat_insert_index_tuples(target, row, state);
   ExecCloseIndices(target);
   FreeExecutorState(state);
 }
@@ -128,7 +128,7 @@ bool KeyedRow::update(std::span<const Change> changes) {
         compat_tuple_update(table_, &row_->tts_tid, next_, &needs_index_entries);
     if (result != TM_Ok) return false;
     // Only when the new version did not fit on the page of the old one.
-    if (needs_index_entries) insert_index_entries(table_, next_, true);
+    if (needs_index_entries) insert_index_entries(table_, next_);
     return true;
   });
 }
@@ -147,7 +147,7 @@ bool insert_row(const char* table, std::span<const Value> columns) {
       }
       ExecStoreVirtualTuple(row);
       table_tuple_insert(relation, row, GetCurrentCommandId(true), 0, nullptr);
-      insert_index_entries(relation, row, false);
+      insert_index_entries(relation, row);
       ExecDropSingleTupleTableSlot(row);
     }
     table_close(relation, NoLock);
