@@ -18,7 +18,8 @@ using Sha256 = std::function<Digest(std::string_view)>;
 
 class Canonical {
  public:
-  // `version` names the layout; a changed layout gets another name, so that old hashes still verify.
+  // `version` names the layout; a changed layout gets another name, so that old hashes still
+  // verify.
   explicit Canonical(std::string_view version);
 
   Canonical& add(std::string_view name, std::string_view value);

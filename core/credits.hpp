@@ -19,9 +19,9 @@ namespace purser {
 struct Lot {
   std::int64_t grant_id = 0;  // numbered per wallet in the order granted
   std::string kind;
-  int priority = 0;                   // smaller is spent first
-  Instant expires_at = end_of_time;   // first instant at which it can no longer be spent
-  Amount remaining;                   // spendable, holds not included
+  int priority = 0;                  // smaller is spent first
+  Instant expires_at = end_of_time;  // first instant at which it can no longer be spent
+  Amount remaining;                  // spendable, holds not included
   Amount held;
   bool operator==(const Lot&) const = default;
 };

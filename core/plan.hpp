@@ -12,6 +12,7 @@
 
 #include "core/amount.hpp"
 #include "core/quota.hpp"
+#include "core/violation.hpp"
 
 namespace purser {
 
@@ -38,19 +39,12 @@ struct Feature {
   std::string unit;  // e.g. "message"
   std::string category;
   std::string description;
-  FeatureValue fallback;  // its value in a plan that does not mention it
+  FeatureValue fallback;                   // its value in a plan that does not mention it
   std::optional<Amount> minimum, maximum;  // of a number
   std::vector<std::string> choices;        // of a choice
 };
 
 using FeatureCatalog = std::map<std::string, Feature, std::less<>>;
-
-// One thing wrong with a document. `path` points into it, e.g. "features.chat_messages.quota".
-struct Violation {
-  std::string path;
-  std::string rule;     // stable word, e.g. "unknown_feature", "negative_quota", "wrong_kind"
-  std::string message;  // for people, with the value
-};
 
 struct Price {
   Interval interval = Interval::month;

@@ -19,7 +19,7 @@ const char* to_string(AccountStatus status);
 
 enum class Reason {
   ok,
-  quota_exceeded,       // the amount does not fit into what remains
+  quota_exceeded,        // the amount does not fit into what remains
   feature_not_included,  // the plan's limit is 0
   account_suspended,
   account_banned,
