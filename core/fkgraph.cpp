@@ -26,22 +26,20 @@ void require_table(int table, int table_count, const std::string& what) {
               "Tables are numbered from 0.");
 }
 
-void require_tables(int table_count, int root, const std::vector<ForeignKey>& keys) {
-  require_table(root, table_count, "the root");
-  for (const ForeignKey& key : keys) {
-    const std::string what = "foreign key " + std::to_string(key.id);
-    require_table(key.child, table_count, what);
-    require_table(key.parent, table_count, what);
-  }
+void require_tables_of(const ForeignKey& key, int table_count) {
+  const std::string what = "foreign key " + std::to_string(key.id);
+  require_table(key.child, table_count, what);
+  require_table(key.parent, table_count, what);
 }
 
-// Per table, the followed keys that lead away from it to its children, in the order given.
+// Per table, the keys of one sort that lead away from it to its children, in the order given.
 using KeysByParent = std::vector<std::vector<int>>;
 
-KeysByParent followed_keys(int table_count, const std::vector<ForeignKey>& keys) {
+template <class Sort>
+KeysByParent keys_by_parent(int table_count, const std::vector<ForeignKey>& keys, Sort&& belongs) {
   KeysByParent by_parent(at(table_count));
   for (std::size_t k = 0; k < keys.size(); ++k)
-    if (keys[k].follows) by_parent[at(keys[k].parent)].push_back(static_cast<int>(k));
+    if (belongs(keys[k])) by_parent[at(keys[k].parent)].push_back(static_cast<int>(k));
   return by_parent;
 }
 
@@ -85,9 +83,10 @@ class StrongComponents {
         low_(by_parent.size(), none),
         component_(by_parent.size(), none) {}
 
-  // Numbers the components of everything reachable from `root`; returns how many there are.
-  int number_from(int root) {
-    enter(root);
+  // Numbers the components of everything reachable from `start` that has no number yet; returns how
+  // many there are by now.
+  int number_from(int start) {
+    if (index_[at(start)] == none) enter(start);
     while (!visits_.empty()) step();
     return count_;
   }
@@ -198,8 +197,10 @@ std::vector<Component> parents_first(std::vector<Component> components,
 }  // namespace
 
 DeletionGraph plan_deletion(int table_count, int root, const std::vector<ForeignKey>& keys) {
-  require_tables(table_count, root, keys);
-  const KeysByParent by_parent = followed_keys(table_count, keys);
+  require_table(root, table_count, "the root");
+  for (const ForeignKey& key : keys) require_tables_of(key, table_count);
+  const KeysByParent by_parent =
+      keys_by_parent(table_count, keys, [](const ForeignKey& key) { return key.follows; });
 
   DeletionGraph graph;
   graph.reached.resize(at(table_count));
@@ -217,6 +218,20 @@ DeletionGraph plan_deletion(int table_count, int root, const std::vector<Foreign
     if (!keys[k].follows && graph.reached[at(keys[k].parent)])
       graph.detaching.push_back(static_cast<int>(k));
   return graph;
+}
+
+std::vector<Component> order_deletion(const std::vector<bool>& doomed,
+                                      const std::vector<ForeignKey>& keys) {
+  const int table_count = static_cast<int>(doomed.size());
+  for (const ForeignKey& key : keys) require_tables_of(key, table_count);
+  const KeysByParent by_parent = keys_by_parent(table_count, keys, [&](const ForeignKey& key) {
+    return doomed[at(key.child)] && doomed[at(key.parent)];
+  });
+  StrongComponents numbered(keys, by_parent);
+  int count = 0;
+  for (int table = 0; table < table_count; ++table)
+    if (doomed[at(table)]) count = numbered.number_from(table);
+  return parents_first(gather(numbered, count, doomed, keys), numbered, keys, by_parent);
 }
 
 }  // namespace purser

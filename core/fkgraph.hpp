@@ -43,4 +43,11 @@ struct DeletionGraph {
 // Deterministic: tables and keys of equal rank come in the order given.
 DeletionGraph plan_deletion(int table_count, int root, const std::vector<ForeignKey>& keys);
 
+// The order for tables that were found to hold doomed rows (indexed by table): every table after
+// all the doomed tables it refers to by any key. Keys that detach count too, so that a doomed row
+// is deleted before, or together with, what it refers to and never has to be detached first. Delete
+// in the reverse, one statement for each component.
+std::vector<Component> order_deletion(const std::vector<bool>& doomed,
+                                      const std::vector<ForeignKey>& keys);
+
 }  // namespace purser
