@@ -10,7 +10,7 @@
 
 namespace purser {
 
-enum class DeleteAction { no_action, restrict, cascade, set_null, set_default };
+enum class DeleteAction { no_action, restricted, cascade, set_null, set_default };
 
 // A foreign key: `child` refers to `parent`. Tables are indexes into the caller's own list.
 struct ForeignKey {

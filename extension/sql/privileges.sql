@@ -62,3 +62,13 @@ BEGIN
   END LOOP;
 END
 $$;
+
+-- Deletion: the operator alone, and with rights of its own on the application's tables.
+GRANT EXECUTE ON FUNCTION
+  purser.configure_users(regclass, name, name, text, text),
+  purser.deletion_rule(regclass, text, name, text),
+  purser.plan_user_deletion(text),
+  purser.prepare_user_deletion(text, text),
+  purser.delete_user(text, text, text, text)
+TO purser_admin;
+GRANT SELECT ON purser.user_source, purser.deletion_rule TO purser_admin;

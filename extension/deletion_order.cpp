@@ -1,0 +1,115 @@
+// Ordering by the rules in core, and wording for rows that stand in the way.
+#include "extension/deletion_order.hpp"
+
+#include <algorithm>
+
+#include "extension/pg/name.hpp"
+
+namespace purser {
+
+namespace {
+
+std::string rows_text(std::uint64_t rows) {
+  return std::to_string(rows) + (rows == 1 ? " row" : " rows");
+}
+
+std::string rule_call(const DeletionKey& key, const char* rule) {
+  return "purser.deletion_rule(" + pg::literal(key.child_quoted) + ", '" + rule +
+         "', column_name => " + pg::literal(key.columns.front().child) + ")";
+}
+
+// The columns by which a table's rows name users, but for the key that reached them.
+std::string user_columns(const DeletionSchema& schema, int reached_by) {
+  std::string text;
+  const int child = schema.key(reached_by).child;
+  for (int k : schema.keys_from[static_cast<std::size_t>(child)])
+    if (k != reached_by && schema.key(k).parent == DeletionSchema::users)
+      text += (text.empty() ? "" : ", ") + schema.key(k).columns_text();
+  return text;
+}
+
+Error others_would_go(const DeletionSchema& schema, const DoomedRows& doomed) {
+  std::uint64_t total = 0;
+  std::string tables;
+  for (int t = 0; t < static_cast<int>(schema.tables.size()); ++t) {
+    if (doomed.others(t) == 0) continue;
+    total += doomed.others(t);
+    tables += (tables.empty() ? "" : ", ") + schema.table(t).quoted + " " +
+              std::to_string(doomed.others(t));
+  }
+  std::string detail = "Rows of other users by table: " + tables + ".";
+  std::string hint = "Decide, for each foreign key, with ";
+  for (const auto& [k, rows] : doomed.others_by_key()) {
+    const DeletionKey& key = schema.key(k);
+    detail +=
+        " " + rows_text(rows) + " of " + key.child_quoted + " reached by " + key.columns_text();
+    const std::string others = user_columns(schema, k);
+    detail += key.child == DeletionSchema::users ? " are users themselves."
+                                                 : " name another user in " + others + ".";
+    if (k != doomed.others_by_key().begin()->first) hint += "; ";
+    hint += rule_call(key, key.child == DeletionSchema::users ? "set_null" : "delete");
+    if (key.child != DeletionSchema::users) hint += " or 'set_null'";
+  }
+  return Error(sqlstate::deletion_refused,
+               "the deletion would take " + rows_text(total) + " of other users", detail,
+               hint + ".");
+}
+
+}  // namespace
+
+std::vector<std::vector<int>> deletion_order(const DeletionSchema& schema,
+                                             const DoomedRows& doomed) {
+  std::vector<bool> any;
+  for (int t = 0; t < static_cast<int>(schema.tables.size()); ++t) any.push_back(doomed.any_in(t));
+  std::vector<std::vector<int>> order;
+  for (Component& component : order_deletion(any, schema.plain_keys))
+    order.push_back(std::move(component.tables));
+  std::reverse(order.begin(), order.end());
+  return order;
+}
+
+std::vector<int> keys_to(const DeletionSchema& schema, const std::vector<int>& tables,
+                         Treatment treatment) {
+  std::vector<int> keys;
+  for (int table : tables)
+    for (int k : schema.keys_to[static_cast<std::size_t>(table)])
+      if (schema.key(k).treatment == treatment) keys.push_back(k);
+  return keys;
+}
+
+std::string collateral_text(const DeletionSchema& schema, int k) {
+  const DeletionKey& key = schema.key(k);
+  if (key.child == DeletionSchema::users)
+    return "They are other users.\nTo keep them: SELECT " + rule_call(key, "set_null") + ";";
+  return "They name another user in " + user_columns(schema, k) + ".\nTo keep them: SELECT " +
+         rule_call(key, "set_null") + ";\nTo delete them: SELECT " + rule_call(key, "delete") + ";";
+}
+
+std::vector<Error> row_blockers(const DeletionSchema& schema, const DoomedRows& doomed) {
+  std::vector<Error> blockers;
+  if (doomed.any_others()) blockers.push_back(others_would_go(schema, doomed));
+  for (std::size_t i = 0; i < schema.keys.size(); ++i) {
+    const int k = static_cast<int>(i);
+    const DeletionKey& key = schema.key(k);
+    if (!schema.reached(key.parent) || key.treatment == Treatment::remove) continue;
+    if (key.treatment == Treatment::detach && !key.detached_columns().empty()) continue;
+    const std::uint64_t rows = doomed.count_remaining(k);
+    if (rows == 0) continue;
+    if (key.treatment == Treatment::refuse)
+      blockers.push_back(
+          Error(sqlstate::deletion_refused,
+                rows_text(rows) + " of " + key.child_quoted + " may not be deleted",
+                "They were found by " + schema.path_by(k) + ", and a deletion rule says refuse.",
+                "Deal with these rows first, or change the rule with purser.deletion_rule()."));
+    else
+      blockers.push_back(
+          Error(sqlstate::deletion_refused,
+                key.child_quoted + "." + key.columns_text() + " cannot be set to null",
+                rows_text(rows) + " found by " + schema.path_by(k) + " would refer to nothing.",
+                "Drop its NOT NULL, or decide to delete the rows with " + rule_call(key, "delete") +
+                    "."));
+  }
+  return blockers;
+}
+
+}  // namespace purser
