@@ -87,6 +87,7 @@ inline void compat_insert_index_tuples(ResultRelInfo* target, TupleTableSlot* ro
   ExecInsertIndexTuples(target, row, state, is_update, false, nullptr, NIL);
 #endif
 }
+
 // 15 added a list of columns to ON DELETE SET NULL and SET DEFAULT (d6f96ed94e7). Text of a query
 // on pg_constraint AS c.
 #if PG_VERSION_NUM >= 150000
