@@ -2,6 +2,7 @@
 // were declared count (conparentid = 0), the copies that partitions carry do not.
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "core/error.hpp"
 #include "extension/deletion_catalog.hpp"
@@ -74,7 +75,8 @@ pg::Statement describe_tables{
     "              WHERE g.tgrelid OPERATOR(pg_catalog.=) t.oid AND NOT g.tgisinternal"
     "                AND g.tgenabled OPERATOR(pg_catalog.<>) 'D'"
     "                AND (g.tgtype::integer OPERATOR(pg_catalog.&) 16) OPERATOR(pg_catalog.<>) 0"
-    "              ORDER BY g.tgname)"
+    "              ORDER BY g.tgname),"
+    "       may.enter"
     "  FROM pg_catalog.pg_class AS t"
     "  JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) t.relnamespace"
     " CROSS JOIN LATERAL (SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS enter) AS may"
@@ -247,6 +249,7 @@ void describe(DeletionTable& table, const pg::Row& row) {
   table.quoted = pg::quoted(table.schema, table.name);
   const bool partitioned = row.boolean(3);
   table.relation = partitioned ? table.quoted : "ONLY " + table.quoted;
+  table.may_enter = row.boolean(11);
   table.may_read = row.boolean(4);
   table.may_update = row.boolean(5);
   table.may_delete = row.boolean(6);
@@ -369,24 +372,27 @@ DeletionSchema load_deletion_schema(const UserSource& source,
 }
 
 std::string missing_privileges(const DeletionSchema& schema, bool dry_run) {
+  std::set<std::string> to_enter;
   std::vector<std::string> to_delete, to_detach;
   for (std::size_t t = 0; t < schema.tables.size(); ++t) {
     const DeletionTable& table = schema.tables[t];
     const bool doomed = schema.graph.reached[t];
     if (!doomed && schema.keys_from[t].empty()) continue;
+    if (!table.may_enter) to_enter.insert(pg::quoted(table.schema));
     const bool enough =
         table.may_read && (dry_run || (table.may_update && (table.may_delete || !doomed)));
     if (!enough) (doomed ? to_delete : to_detach).push_back(table.quoted);
   }
-  std::string grants;
-  if (!to_delete.empty())
-    grants += std::string("GRANT ") + (dry_run ? "SELECT" : "SELECT, UPDATE, DELETE") + " ON " +
-              joined(to_delete, ", ") + " TO " + pg::current_role() + ";";
-  if (!to_detach.empty())
-    grants += std::string(grants.empty() ? "" : " ") + "GRANT " +
-              (dry_run ? "SELECT" : "SELECT, UPDATE") + " ON " + joined(to_detach, ", ") + " TO " +
-              pg::current_role() + ";";
-  return grants;
+  const std::string role = pg::current_role();
+  std::vector<std::string> grants;
+  const auto grant = [&](const std::string& what, const std::vector<std::string>& objects) {
+    if (!objects.empty())
+      grants.push_back("GRANT " + what + joined(objects, ", ") + " TO " + role + ";");
+  };
+  grant("USAGE ON SCHEMA ", {to_enter.begin(), to_enter.end()});
+  grant(dry_run ? "SELECT ON " : "SELECT, UPDATE, DELETE ON ", to_delete);
+  grant(dry_run ? "SELECT ON " : "SELECT, UPDATE ON ", to_detach);
+  return joined(grants, " ");
 }
 
 void require_privileges(const DeletionSchema& schema, bool dry_run) {

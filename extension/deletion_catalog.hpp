@@ -17,7 +17,7 @@ struct DeletionTable {
   std::string schema, name;
   std::string quoted;    // public.users
   std::string relation;  // "ONLY public.users", or without ONLY when it is partitioned
-  bool may_read = false, may_update = false, may_delete = false;
+  bool may_enter = false, may_read = false, may_update = false, may_delete = false;
   // What tells its rows apart: the columns of the primary key or of another unique index without
   // NULLs, each with its equality operator; the row's address when there is none.
   std::vector<std::string> identity, identity_equals;

@@ -104,10 +104,12 @@ void audit(std::string_view actor, std::string_view action, std::string_view acc
   append_audit.run({pg::text(actor), pg::text(action), pg::text(account_id), pg::jsonb(details)});
 }
 
-bool suspend_account(std::string_view account_id, std::string_view actor) {
+bool suspend_account(std::string_view account_id, const AccountState& account,
+                     std::string_view actor) {
   pg::AsOwner owner;
-  set_status.run(
-      {pg::text(account_id), pg::text("suspended"), pg::text(actor), pg::text("to be deleted")});
+  if (account.status == "active")
+    set_status.run(
+        {pg::text(account_id), pg::text("suspended"), pg::text(actor), pg::text("to be deleted")});
   return cancel.run({pg::text(account_id), pg::text(actor)})[0].boolean(0);
 }
 

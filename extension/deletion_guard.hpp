@@ -40,8 +40,10 @@ void require_superadmin(std::string_view actor);
 void audit(std::string_view actor, std::string_view action, std::string_view account_id,
            const std::string& details);
 
-// Suspends the account and cancels its subscription; returns whether there was one.
-bool suspend_account(std::string_view account_id, std::string_view actor);
+// Suspends an active account and cancels its subscription; returns whether there was one. A status
+// that forbids acting already, such as banned, stays.
+bool suspend_account(std::string_view account_id, const AccountState& account,
+                     std::string_view actor);
 
 // The account stays, as deleted, so that nothing can be charged to it later.
 void close_account(std::string_view account_id, std::string_view actor);

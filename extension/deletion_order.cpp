@@ -41,11 +41,11 @@ Error others_would_go(const DeletionSchema& schema, const DoomedRows& doomed) {
   std::string hint = "Decide, for each foreign key, with ";
   for (const auto& [k, rows] : doomed.others_by_key()) {
     const DeletionKey& key = schema.key(k);
-    detail +=
-        " " + rows_text(rows) + " of " + key.child_quoted + " reached by " + key.columns_text();
-    const std::string others = user_columns(schema, k);
-    detail += key.child == DeletionSchema::users ? " are users themselves."
-                                                 : " name another user in " + others + ".";
+    detail += " " + rows_text(rows) + " of " + key.child_quoted + ", reached by " +
+              key.columns_text() +
+              (key.child == DeletionSchema::users
+                   ? ": users themselves."
+                   : ", with another user in " + user_columns(schema, k) + ".");
     if (k != doomed.others_by_key().begin()->first) hint += "; ";
     hint += rule_call(key, key.child == DeletionSchema::users ? "set_null" : "delete");
     if (key.child != DeletionSchema::users) hint += " or 'set_null'";
@@ -99,7 +99,7 @@ std::vector<Error> row_blockers(const DeletionSchema& schema, const DoomedRows& 
       blockers.push_back(
           Error(sqlstate::deletion_refused,
                 rows_text(rows) + " of " + key.child_quoted + " may not be deleted",
-                "They were found by " + schema.path_by(k) + ", and a deletion rule says refuse.",
+                "Found by " + schema.path_by(k) + ", and a deletion rule says refuse.",
                 "Deal with these rows first, or change the rule with purser.deletion_rule()."));
     else
       blockers.push_back(

@@ -96,12 +96,16 @@ class Plan {
   }
 
   void write_storage(const User& user, const UserSource& source) {
-    if (const auto prefix = storage_path(source, user))
-      add({"storage",
-           {},
-           {},
-           prefix,
-           "Objects are not counted here; a job removes them after the commit."});
+    try {
+      if (const auto prefix = storage_path(source, user))
+        add({"storage",
+             {},
+             {},
+             prefix,
+             "Objects are not counted here; a job removes them after the commit."});
+    } catch (const Error& error) {
+      refuse(error);
+    }
   }
 
   void write_collateral() {
@@ -115,7 +119,10 @@ class Plan {
       for (const auto& [k, entered] : doomed_.others_by_key())
         if (schema_.key(k).child == t) rows -= entered;
       if (rows > 0)
-        add({"collateral", schema_.table(t).quoted, signed_count(rows), schema_.path_to(t),
+        add({"collateral",
+             schema_.table(t).quoted,
+             signed_count(rows),
+             {},
              "They belong to rows of other users."});
     }
   }
@@ -185,12 +192,12 @@ PURSER_FUNCTION(purser_prepare_user_deletion) {
   const AccountState before = account_state(user.id, true);
   for (const Blocker& blocker : account_blockers(user.id, before))
     if (!blocker.may_be_overridden) throw blocker.error;
-  const bool canceled = suspend_account(user.id, actor);
+  const bool canceled = suspend_account(user.id, before, actor);
   const std::string plan = before.plan ? pg::json_string(*before.plan) : "null";
+  const std::string status = before.status == "active" ? "suspended" : before.status;
   const std::string report =
-      "{\"user_id\": " + pg::json_string(user.id) +
-      ", \"status\": \"suspended\", \"status_before\": " + pg::json_string(before.status) +
-      ", \"plan_before\": " + plan +
+      "{\"user_id\": " + pg::json_string(user.id) + ", \"status\": " + pg::json_string(status) +
+      ", \"status_before\": " + pg::json_string(before.status) + ", \"plan_before\": " + plan +
       ", \"subscription_canceled\": " + (canceled ? "true" : "false") + "}";
   audit(actor, "user.deletion_prepared", user.id, report);
   return pg::jsonb(report).datum;

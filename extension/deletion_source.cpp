@@ -126,7 +126,7 @@ std::vector<DeletionRule> load_deletion_rules() {
     if (row.is_null(4) || (!column.empty() && !row.boolean(5)))
       throw stale("a deletion rule names " + table +
                       (column.empty() ? "" : " column \"" + column + "\"") + ", which is not there",
-                  "deletion_rule(), or delete it from purser.deletion_rule");
+                  "deletion_rule(), or take it back with purser.remove_deletion_rule()");
     rules.push_back({static_cast<Oid>(row.int8(4)), column, treatment_of(row.text(3))});
   }
   return rules;
@@ -144,8 +144,10 @@ pg::Value typed_id(const UserSource& source, std::string_view user_id) {
             }),
             false};
   } catch (const pg::PgError& e) {
-    // Class 22 is what input functions raise for text that is no value of their type.
-    if (ERRCODE_TO_CATEGORY(e.error->sqlerrcode) != ERRCODE_DATA_EXCEPTION) throw;
+    // What input functions raise for text that is no value of their type or domain.
+    const int category = ERRCODE_TO_CATEGORY(e.error->sqlerrcode);
+    if (category != ERRCODE_DATA_EXCEPTION && category != ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION)
+      throw;
     throw Error(sqlstate::invalid_argument, "user id \"" + text + "\" is not an id",
                 std::string("The database says: ") + e.error->message + ".",
                 "Pass the value of the id column of the configured table of users.");

@@ -133,7 +133,7 @@ BEGIN
                   WHERE k.conrelid = deletion_rule.table_name AND k.contype = 'f'
                     AND (deletion_rule.column_name IS NULL OR a.attname = deletion_rule.column_name)) THEN
     RAISE EXCEPTION 'table %.% has no foreign key%', named.nspname, named.relname,
-                    coalesce(format(' on column "%s"', deletion_rule.column_name), '')
+                    coalesce(' on column "' || deletion_rule.column_name || '"', '')
       USING ERRCODE = 'PU014', HINT = 'A rule says what a foreign key means; name the column that refers.';
   END IF;
   INSERT INTO purser.deletion_rule AS known (table_schema, table_name, column_name, rule, actor, decided_at)
@@ -148,6 +148,38 @@ END
 $$;
 COMMENT ON FUNCTION purser.deletion_rule(regclass, text, name, text) IS
   'Decides what happens to rows of a table that refer to rows being deleted, by one foreign-key column or by all of the table: delete them (even rows that name another user), set_null the reference and keep them, or refuse the deletion. Overrides the foreign key''s own ON DELETE. The rule for a column goes before the one for its table.';
+
+CREATE FUNCTION purser.remove_deletion_rule(
+  table_name text,
+  column_name name DEFAULT NULL,
+  actor text DEFAULT session_user
+) RETURNS boolean
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  names text[];
+  removed boolean;
+BEGIN
+  PERFORM purser._checked_id(actor, 'actor'), purser._checked_id(table_name, 'table_name');
+  names := parse_ident(table_name);
+  IF cardinality(names) <> 2 THEN
+    RAISE EXCEPTION 'table name "%" has no schema', table_name
+      USING ERRCODE = 'PU014', HINT = 'Name the table as purser.deletion_rule lists it, such as public.comments.';
+  END IF;
+  DELETE FROM purser.deletion_rule AS r
+   WHERE r.table_schema = names[1] AND r.table_name = names[2]
+     AND r.column_name = coalesce(remove_deletion_rule.column_name::text, '');
+  removed := FOUND;
+  IF removed THEN
+    PERFORM purser._audit(actor, 'deletion_rule.removed', NULL, 'table', table_name,
+                          jsonb_build_object('column', column_name));
+  END IF;
+  RETURN removed;
+END
+$$;
+COMMENT ON FUNCTION purser.remove_deletion_rule(text, name, text) IS
+  'Takes a rule back, so that the foreign key decides again. The table is named by text because it may be there no more. False when there was no such rule.';
 
 CREATE FUNCTION purser.plan_user_deletion(
   user_id text,

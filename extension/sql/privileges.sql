@@ -67,6 +67,7 @@ $$;
 GRANT EXECUTE ON FUNCTION
   purser.configure_users(regclass, name, name, text, text),
   purser.deletion_rule(regclass, text, name, text),
+  purser.remove_deletion_rule(text, name, text),
   purser.plan_user_deletion(text),
   purser.prepare_user_deletion(text, text),
   purser.delete_user(text, text, text, text)
