@@ -234,6 +234,10 @@ void plan(DeletionSchema& schema) {
     schema.plain_keys.push_back(
         {key.oid, key.child, key.parent, key.action, key.treatment == Treatment::remove});
   schema.graph = plan_deletion(table_count, DeletionSchema::users, schema.plain_keys);
+  schema.component.resize(at(table_count));
+  for (std::size_t c = 0; c < schema.graph.parents_first.size(); ++c)
+    for (int table : schema.graph.parents_first[c].tables)
+      schema.component[at(table)] = static_cast<int>(c);
   schema.keys_to.resize(at(table_count));
   schema.keys_from.resize(at(table_count));
   for (std::size_t k = 0; k < schema.keys.size(); ++k) {
@@ -323,6 +327,10 @@ std::string joined(const std::vector<std::string>& parts, const char* separator)
 
 }  // namespace
 
+bool DeletionKey::may_be_null() const {
+  return std::any_of(columns.begin(), columns.end(), [](const KeyColumn& c) { return c.nullable; });
+}
+
 std::string DeletionKey::columns_text() const {
   std::vector<std::string> names;
   for (const KeyColumn& column : columns) names.push_back(pg::quoted(column.child));
@@ -341,6 +349,31 @@ std::vector<std::string> DeletionKey::detached_columns() const {
   if (!chosen.empty()) return chosen;
   if (match_full && nullable.size() < columns.size()) return {};
   return named_by_rule.empty() || match_full ? nullable : named_by_rule;
+}
+
+std::vector<int> DeletionSchema::binding_keys(int reached_by) const {
+  std::vector<int> binding;
+  const DeletionKey& reached_key = key(reached_by);
+  for (int k : keys_from[at(reached_key.child)]) {
+    const DeletionKey& other = key(k);
+    if (k != reached_by && other.parent != users && other.treatment == Treatment::remove &&
+        !other.may_be_null() && other.child_relid == reached_key.child_relid &&
+        component[at(other.parent)] != component[at(other.child)])
+      binding.push_back(k);
+  }
+  return binding;
+}
+
+std::vector<int> DeletionSchema::user_keys(int reached_by) const {
+  std::vector<int> naming;
+  const DeletionKey& reached_key = key(reached_by);
+  for (int k : keys_from[at(reached_key.child)]) {
+    const DeletionKey& other = key(k);
+    const bool same_rows = other.child_relid == reached_key.child_relid ||
+                           other.child_relid == table(reached_key.child).oid;
+    if (k != reached_by && other.parent == users && same_rows) naming.push_back(k);
+  }
+  return naming;
 }
 
 std::string DeletionSchema::short_name(int index) const {

@@ -55,6 +55,7 @@ struct DeletionKey {
   bool decided() const {
     return treatment == Treatment::remove && (by_rule || action == DeleteAction::cascade);
   }
+  bool may_be_null() const;
   std::string columns_text() const;  // user_id, or (tenant_id, user_id)
   // Columns that detaching sets; empty when none of them can be.
   std::vector<std::string> detached_columns() const;
@@ -68,11 +69,19 @@ struct DeletionSchema {
   std::vector<ForeignKey> plain_keys;  // the same keys for the rules in core
   DeletionGraph graph;
   std::vector<std::vector<int>> keys_to, keys_from;  // by parent, by child: indexes into keys
+  std::vector<int> component;                        // by table, among graph.parents_first
 
   // A table is of interest when its rows may go or be detached; others are not described.
   bool reached(int table) const { return graph.reached[static_cast<std::size_t>(table)]; }
   const DeletionTable& table(int index) const { return tables[static_cast<std::size_t>(index)]; }
   const DeletionKey& key(int index) const { return keys[static_cast<std::size_t>(index)]; }
+
+  // Other keys by which a row that was reached by this one belongs to something: they are followed
+  // and cannot be null. Keys to users are told apart by whom they name; keys within a cycle of
+  // tables are left out, because neither end is known before the other.
+  std::vector<int> binding_keys(int reached_by) const;
+  // Keys other than this one by which its child's rows name users.
+  std::vector<int> user_keys(int reached_by) const;
 
   // How the rows of a table are found: users ← podcasts.user_id ← episodes.podcast_id.
   std::string path_to(int table) const;

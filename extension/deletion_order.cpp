@@ -18,13 +18,22 @@ std::string rule_call(const DeletionKey& key, const char* rule) {
          "', column_name => " + pg::literal(key.columns.front().child) + ")";
 }
 
-// The columns by which a table's rows name users, but for the key that reached them.
-std::string user_columns(const DeletionSchema& schema, int reached_by) {
+std::string columns_of(const DeletionSchema& schema, const std::vector<int>& keys) {
   std::string text;
-  const int child = schema.key(reached_by).child;
-  for (int k : schema.keys_from[static_cast<std::size_t>(child)])
-    if (k != reached_by && schema.key(k).parent == DeletionSchema::users)
-      text += (text.empty() ? "" : ", ") + schema.key(k).columns_text();
+  for (int k : keys) text += (text.empty() ? "" : ", ") + schema.key(k).columns_text();
+  return text;
+}
+
+// Why rows reached by a key are somebody else's: "name another user in author_id".
+std::string reason_text(const DeletionSchema& schema, int k) {
+  if (schema.key(k).child == DeletionSchema::users) return "are other users";
+  const std::string named = columns_of(schema, schema.user_keys(k));
+  const std::string hanging = schema.key(k).parent == DeletionSchema::users
+                                  ? ""
+                                  : columns_of(schema, schema.binding_keys(k));
+  std::string text = named.empty() ? "" : "name another user in " + named;
+  if (!hanging.empty())
+    text += std::string(text.empty() ? "" : " or ") + "hang by " + hanging + " on rows that stay";
   return text;
 }
 
@@ -41,14 +50,12 @@ Error others_would_go(const DeletionSchema& schema, const DoomedRows& doomed) {
   std::string hint = "Decide, for each foreign key, with ";
   for (const auto& [k, rows] : doomed.others_by_key()) {
     const DeletionKey& key = schema.key(k);
-    detail += " " + rows_text(rows) + " of " + key.child_quoted + ", reached by " +
-              key.columns_text() +
-              (key.child == DeletionSchema::users
-                   ? ": users themselves."
-                   : ", with another user in " + user_columns(schema, k) + ".");
+    detail += " Of " + key.child_quoted + ", reached by " + key.columns_text() + ", " +
+              std::to_string(rows) + " " + reason_text(schema, k) + ".";
     if (k != doomed.others_by_key().begin()->first) hint += "; ";
+    const bool keep = !key.detached_columns().empty();
     hint += rule_call(key, key.child == DeletionSchema::users ? "set_null" : "delete");
-    if (key.child != DeletionSchema::users) hint += " or 'set_null'";
+    if (key.child != DeletionSchema::users && keep) hint += " or 'set_null'";
   }
   return Error(sqlstate::deletion_refused,
                "the deletion would take " + rows_text(total) + " of other users", detail,
@@ -79,10 +86,12 @@ std::vector<int> keys_to(const DeletionSchema& schema, const std::vector<int>& t
 
 std::string collateral_text(const DeletionSchema& schema, int k) {
   const DeletionKey& key = schema.key(k);
-  if (key.child == DeletionSchema::users)
-    return "They are other users.\nTo keep them: SELECT " + rule_call(key, "set_null") + ";";
-  return "They name another user in " + user_columns(schema, k) + ".\nTo keep them: SELECT " +
-         rule_call(key, "set_null") + ";\nTo delete them: SELECT " + rule_call(key, "delete") + ";";
+  std::string text = "They " + reason_text(schema, k) + ".";
+  if (!key.detached_columns().empty())
+    text += "\nTo keep them: SELECT " + rule_call(key, "set_null") + ";";
+  if (key.child != DeletionSchema::users)
+    text += "\nTo delete them: SELECT " + rule_call(key, "delete") + ";";
+  return text;
 }
 
 std::vector<Error> row_blockers(const DeletionSchema& schema, const DoomedRows& doomed) {

@@ -139,7 +139,7 @@ bool DoomedRows::worth_a_statement(int k, Pass pass) const {
       return key.child != DeletionSchema::users;
     case Pass::entry:
       return key.child == DeletionSchema::users ||
-             (!key.decided() && !names_another_user(k).empty());
+             (!key.decided() && !is_of_somebody_else(k).empty());
     case Pass::descent:
       return at(key.parent).others > 0 && key.parent != DeletionSchema::users;
   }
@@ -224,32 +224,52 @@ std::string DoomedRows::matches(int k) const {
   return conjunction(conditions);
 }
 
-// Row c refers by another column to a user who is not the one being deleted. Empty when the table
-// has no key to the table of users but this one; any row of the table of users itself is another
-// user.
-std::string DoomedRows::names_another_user(int k) const {
+// Row c refers by a column other than the key's to another user, or to the one being deleted. Empty
+// when the table has no such column.
+std::string DoomedRows::names_user(int k, bool another) const {
   constexpr int users = DeletionSchema::users;
-  const DeletionKey& reached_by = schema_.key(k);
-  if (reached_by.child == users) return "true";
   std::string text;
-  for (int other : schema_.keys_from[static_cast<std::size_t>(reached_by.child)]) {
-    const DeletionKey& key = schema_.key(other);
-    const bool same_rows = key.child_relid == reached_by.child_relid ||
-                           key.child_relid == schema_.table(reached_by.child).oid;
-    if (other == k || key.parent != users || !same_rows) continue;
+  for (int other : schema_.user_keys(k)) {
     std::string named, same;
-    for (const KeyColumn& pair : key.columns) {
+    for (const KeyColumn& pair : schema_.key(other).columns) {
       const std::string value = "c." + pg::quoted(pair.child);
+      const std::string user =
+          "(SELECT u." + column('r', position_of(pair.parent, schema_.table(users).referenced)) +
+          " FROM " + at(users).name + " AS u WHERE NOT u.others)";
       named += value + " IS NOT NULL AND ";
-      same +=
-          (same.empty() ? "" : " AND ") +
-          ("(SELECT u." + column('r', position_of(pair.parent, schema_.table(users).referenced)) +
-           " FROM " + at(users).name + " AS u WHERE NOT u.others) ") +
-          pair.equals + " " + value + (pair.collation.empty() ? "" : " COLLATE " + pair.collation);
+      same += (same.empty() ? "" : " AND ") + user + " " + pair.equals + " " + value +
+              (pair.collation.empty() ? "" : " COLLATE " + pair.collation);
     }
-    text += (text.empty() ? "(" : " OR (") + named + "(" + same + ") IS NOT TRUE)";
+    text += (text.empty() ? "(" : " OR (") +
+            (another ? named + "(" + same + ") IS NOT TRUE)" : "(" + same + ") IS TRUE)");
   }
   return text.empty() ? text : "(" + text + ")";
+}
+
+// Row c belongs by another key, which cannot be null, to a row that is not the user's: a picture of
+// the user in somebody's album. Empty when the table has no such key.
+std::string DoomedRows::hangs_on_rows_that_stay(int k) const {
+  std::string text;
+  for (int other : schema_.binding_keys(k)) {
+    const int parent = schema_.key(other).parent;
+    text += text.empty() ? "" : " OR ";
+    text += !any_in(parent) ? "true"
+                            : "NOT EXISTS (SELECT FROM " + at(parent).name + " AS p WHERE " +
+                                  matches(other) + " AND NOT p.others)";
+  }
+  return text.empty() ? text : "(" + text + ")";
+}
+
+// What the user themselves is named in is theirs; a row of the table of users itself never is.
+std::string DoomedRows::is_of_somebody_else(int k) const {
+  const DeletionKey& key = schema_.key(k);
+  if (key.child == DeletionSchema::users) return "true";
+  const std::string another = names_user(k, true);
+  const std::string hanging = key.parent == DeletionSchema::users ? "" : hangs_on_rows_that_stay(k);
+  if (hanging.empty()) return another;
+  const std::string own = names_user(k, false);
+  const std::string unnamed = own.empty() ? hanging : "(NOT " + own + " AND " + hanging + ")";
+  return another.empty() ? unnamed : "(" + another + " OR " + unnamed + ")";
 }
 
 std::string DoomedRows::restriction(int k, Pass pass, int parent_round) const {
@@ -257,10 +277,10 @@ std::string DoomedRows::restriction(int k, Pass pass, int parent_round) const {
   conditions.push_back(pass == Pass::descent ? "p.others" : "NOT p.others");
   if (parent_round != any_round)
     conditions.push_back("p.round OPERATOR(pg_catalog.=) " + std::to_string(parent_round));
-  const std::string foreign = names_another_user(k);
-  if (pass == Pass::entry && !foreign.empty()) conditions.push_back(foreign);
-  if (pass == Pass::own && !foreign.empty() && !schema_.key(k).decided())
-    conditions.push_back("NOT " + foreign);
+  const std::string others = is_of_somebody_else(k);
+  if (pass == Pass::entry && !others.empty()) conditions.push_back(others);
+  if (pass == Pass::own && !others.empty() && !schema_.key(k).decided())
+    conditions.push_back("NOT " + others);
   return conjunction(conditions);
 }
 

@@ -22,10 +22,12 @@ class DoomedRows {
 
   bool any_in(int table) const { return !at(table).name.empty(); }
   std::uint64_t own(int table) const { return at(table).own; }
-  // Rows of somebody else: reached, but they name another user, or belong to rows that do.
+  // Rows of somebody else: reached, but they name another user, or do not name this one and hang by
+  // another key on a row that stays; and whatever belongs to such rows.
   std::uint64_t others(int table) const { return at(table).others; }
   bool any_others() const;
-  // How many rows naming another user were reached by a key, for the keys that reached any.
+  // How many rows of somebody else were reached by a key from the user's own, for the keys that
+  // reached any.
   const std::map<int, std::uint64_t>& others_by_key() const { return others_by_key_; }
 
   // Rows that refer to the user's doomed rows by a key and are not themselves doomed.
@@ -71,7 +73,9 @@ class DoomedRows {
 
   std::string columns(int table, const char* alias) const;
   std::string matches(int key) const;
-  std::string names_another_user(int key) const;
+  std::string names_user(int key, bool another) const;
+  std::string hangs_on_rows_that_stay(int key) const;
+  std::string is_of_somebody_else(int key) const;
   std::string restriction(int key, Pass pass, int parent_round) const;
   std::string same_row(int table, const char* doomed, const char* alias) const;
   std::string not_doomed(int key) const;

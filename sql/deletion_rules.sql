@@ -119,4 +119,31 @@ SELECT erase('304');
 SELECT id, team_id FROM users ORDER BY id;
 SELECT * FROM plans;
 SELECT purser.remove_deletion_rule('social.users', 'team_id', 'tester');
+
+-- A row can be somebody else's without naming them: it hangs on what they own. A picture of the user in
+-- another's album, another's track that a withdrawn licence of the user covered. What names the user is theirs.
+CREATE TABLE albums (id bigint PRIMARY KEY, user_id bigint NOT NULL REFERENCES users);
+CREATE TABLE pictures (id bigint PRIMARY KEY, user_id bigint NOT NULL REFERENCES users);
+CREATE TABLE licences (id bigint PRIMARY KEY, user_id bigint NOT NULL REFERENCES users);
+CREATE TABLE placements (album_id bigint NOT NULL REFERENCES albums, picture_id bigint NOT NULL REFERENCES pictures, PRIMARY KEY (album_id, picture_id));
+CREATE TABLE tracks (id bigint PRIMARY KEY, album_id bigint NOT NULL REFERENCES albums, licence_id bigint REFERENCES licences);
+CREATE TABLE lyrics (track_id bigint NOT NULL REFERENCES tracks, line text);
+CREATE TABLE ratings (track_id bigint NOT NULL REFERENCES tracks, user_id bigint NOT NULL REFERENCES users);
+INSERT INTO albums VALUES (1, 305), (2, 306), (3, 306);
+INSERT INTO pictures VALUES (1, 305), (2, 306);
+INSERT INTO licences VALUES (1, 305), (2, 306);
+INSERT INTO placements VALUES (1, 1), (1, 2), (2, 1), (2, 2);
+INSERT INTO tracks VALUES (1, 1, 1), (2, 1, 2), (3, 2, 1), (4, 2, 2), (5, 2, NULL), (6, 1, NULL);
+INSERT INTO lyrics SELECT id, 'la' FROM tracks;
+INSERT INTO ratings VALUES (3, 305), (4, 305), (5, 306);
+SELECT action, table_name, rows, path, warning FROM purser.plan_user_deletion('305') WHERE action IN ('delete', 'collateral') AND rows > 0;
+SELECT tried($$SELECT erase('305')$$);
+SELECT purser.deletion_rule('social.tracks', 'set_null', 'licence_id', 'tester');
+SELECT purser.deletion_rule('social.placements', 'delete', actor => 'tester');
+SELECT erase('305');
+SELECT * FROM placements;
+SELECT * FROM tracks ORDER BY id;
+SELECT * FROM lyrics ORDER BY track_id;
+SELECT * FROM ratings;
+DELETE FROM purser.deletion_rule;
 DROP SCHEMA social CASCADE;
