@@ -2,7 +2,8 @@
 //
 // Locks: the user's row, then the rows of one component of tables after another, parents first.
 // Each set is a statement of its own: under READ COMMITTED it sees what was committed while the one
-// before waited, and nothing can be added below rows that are locked.
+// before waited, and nothing can be added below rows that are locked. Rows of a leaf, to which
+// nothing refers, are locked as they are deleted.
 #include "extension/deletion_rows.hpp"
 
 #include <algorithm>
@@ -81,10 +82,25 @@ void DoomedRows::collect_component(const Component& component) {
   else
     collect_once(component.tables.front());
   for (int table : component.tables)
-    if (any_in(table)) analyze(table);
+    if (is_collected(table)) analyze(table);
+}
+
+// The only key of a leaf whose rows need not be collected to be deleted: no row refers to them,
+// they name nobody else, and no trigger decides about them. They go with what they refer to.
+int DoomedRows::leaf_key(int table) const {
+  const auto index = static_cast<std::size_t>(table);
+  const std::vector<int>& keys = schema_.keys_from[index];
+  if (!lock_ || table == DeletionSchema::users || keys.size() != 1 ||
+      !schema_.keys_to[index].empty() || !schema_.tables[index].delete_triggers.empty())
+    return no_key;
+  const DeletionKey& key = schema_.key(keys.front());
+  const bool goes =
+      key.treatment == Treatment::remove && is_collected(key.parent) && at(key.parent).others == 0;
+  return goes ? keys.front() : no_key;
 }
 
 void DoomedRows::collect_once(int table) {
+  if (leaf_key(table) != no_key) return;
   const std::vector<int> keys = keys_into({table});
   for (const Pass pass : {Pass::own, Pass::entry, Pass::descent})
     for (int k : keys) collect_by(k, pass, any_round, 0);
@@ -133,7 +149,7 @@ std::vector<int> DoomedRows::keys_into(const std::vector<int>& tables) const {
 // takes one user.
 bool DoomedRows::worth_a_statement(int k, Pass pass) const {
   const DeletionKey& key = schema_.key(k);
-  if (!any_in(key.parent)) return false;
+  if (!is_collected(key.parent)) return false;
   switch (pass) {
     case Pass::own:
       return key.child != DeletionSchema::users;
@@ -152,7 +168,7 @@ std::uint64_t DoomedRows::collect_by(int k, Pass pass, int parent_round, int rou
   const std::string reached = " FROM " + at(key.parent).name + " AS p JOIN " + key.child_relation +
                               " AS c ON " + matches(k) + " WHERE " +
                               restriction(k, pass, parent_round);
-  if (!any_in(key.child)) {
+  if (!is_collected(key.child)) {
     if (!pg::run_once("SELECT EXISTS (SELECT" + reached + ")", {}, {})[0].boolean(0)) return 0;
     make_table(key.child);
   }
@@ -253,9 +269,9 @@ std::string DoomedRows::hangs_on_rows_that_stay(int k) const {
   for (int other : schema_.binding_keys(k)) {
     const int parent = schema_.key(other).parent;
     text += text.empty() ? "" : " OR ";
-    text += !any_in(parent) ? "true"
-                            : "NOT EXISTS (SELECT FROM " + at(parent).name + " AS p WHERE " +
-                                  matches(other) + " AND NOT p.others)";
+    text += !is_collected(parent) ? "true"
+                                  : "NOT EXISTS (SELECT FROM " + at(parent).name + " AS p WHERE " +
+                                        matches(other) + " AND NOT p.others)";
   }
   return text.empty() ? text : "(" + text + ")";
 }
@@ -295,14 +311,14 @@ std::string DoomedRows::same_row(int table, const char* doomed, const char* alia
 
 std::string DoomedRows::not_doomed(int k) const {
   const int child = schema_.key(k).child;
-  if (!any_in(child)) return "true";
+  if (!is_collected(child)) return "true";
   return "NOT EXISTS (SELECT FROM " + at(child).name + " AS d WHERE " + same_row(child, "d", "c") +
          ")";
 }
 
 std::uint64_t DoomedRows::count_remaining(int k) const {
   const DeletionKey& key = schema_.key(k);
-  if (!any_in(key.parent)) return 0;
+  if (!is_collected(key.parent)) return 0;
   const std::string sql = "SELECT pg_catalog.count(*) FROM " + at(key.parent).name + " AS p JOIN " +
                           key.child_relation + " AS c ON " + matches(k) +
                           " WHERE NOT p.others AND " + not_doomed(k);
@@ -311,7 +327,7 @@ std::uint64_t DoomedRows::count_remaining(int k) const {
 
 std::uint64_t DoomedRows::detach(int k) const {
   const DeletionKey& key = schema_.key(k);
-  if (!any_in(key.parent)) return 0;
+  if (!is_collected(key.parent)) return 0;
   const char* value = key.action == DeleteAction::set_default && !key.by_rule ? "DEFAULT" : "NULL";
   std::string assignments;
   for (const std::string& name : key.detached_columns())
@@ -331,6 +347,11 @@ std::uint64_t DoomedRows::detach(int k) const {
 
 // By identity, not by address: a trigger may have written a new version of the row.
 std::string DoomedRows::delete_statement(int table) const {
+  if (!is_collected(table)) {
+    const int k = leaf_key(table);
+    return "DELETE FROM " + schema_.key(k).child_relation + " AS c USING " +
+           at(schema_.key(k).parent).name + " AS p WHERE " + matches(k);
+  }
   return "DELETE FROM " + schema_.table(table).relation + " AS c USING " + at(table).name +
          " AS d WHERE " + same_row(table, "d", "c");
 }
@@ -354,7 +375,7 @@ std::vector<std::uint64_t> DoomedRows::remove(const std::vector<int>& tables) co
 
 bool DoomedRows::referred_to_by(int k) const {
   const DeletionKey& key = schema_.key(k);
-  if (!any_in(key.parent)) return false;
+  if (!is_collected(key.parent)) return false;
   const std::string sql = "SELECT EXISTS (SELECT FROM " + at(key.parent).name + " AS p JOIN " +
                           key.child_relation + " AS c ON " + matches(k) + ")";
   return pg::run_once(sql, {}, {})[0].boolean(0);

@@ -20,7 +20,10 @@ class DoomedRows {
 
   void collect(const UserSource& source, std::string_view user_id);
 
-  bool any_in(int table) const { return !at(table).name.empty(); }
+  // Whether rows of the table are to go.
+  bool any_in(int table) const { return is_collected(table) || leaf_key(table) != no_key; }
+  // Rows of a leaf are counted only when they are deleted.
+  bool is_collected(int table) const { return !at(table).name.empty(); }
   std::uint64_t own(int table) const { return at(table).own; }
   // Rows of somebody else: reached, but they name another user, or do not name this one and hang by
   // another key on a row that stays; and whatever belongs to such rows.
@@ -56,6 +59,7 @@ class DoomedRows {
     descent  // from somebody else's rows
   };
   static constexpr int any_round = -1;
+  static constexpr int no_key = -1;
 
   Found& at(int table) { return found_[static_cast<std::size_t>(table)]; }
   const Found& at(int table) const { return found_[static_cast<std::size_t>(table)]; }
@@ -66,6 +70,7 @@ class DoomedRows {
   void collect_to_fixpoint(const std::vector<int>& tables);
   std::vector<int> keys_within(const std::vector<int>& tables) const;
   std::vector<int> keys_into(const std::vector<int>& tables) const;
+  int leaf_key(int table) const;
   std::uint64_t collect_by(int key, Pass pass, int parent_round, int round);
   bool worth_a_statement(int key, Pass pass) const;
   void make_table(int table);

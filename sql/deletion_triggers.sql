@@ -36,11 +36,21 @@ SELECT step, action, table_name, rows, warning FROM purser.plan_user_deletion('2
 SELECT erase('202');
 SELECT * FROM history;
 
--- With one, the trigger makes rows of a user who is going. With a cascade they would go unseen.
+-- With one, the trigger makes rows of a user who is going: they go too when their table's turn is still
+-- to come, and stop the deletion when it is over.
 ALTER TABLE history ADD FOREIGN KEY (user_id) REFERENCES users NOT VALID;
-SELECT tried($$SELECT erase('203')$$);
-SELECT count(*) FROM posts WHERE user_id = 203;
+SELECT erase('203');
 DROP TRIGGER log_it ON posts;
+CREATE FUNCTION log_user() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO trig.history VALUES (TG_TABLE_NAME, OLD.id);
+  RETURN OLD;
+END
+$$;
+CREATE TRIGGER log_user BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION log_user();
+SELECT tried($$SELECT erase('209')$$);
+SELECT count(*) FROM posts WHERE user_id = 209;
+DROP TRIGGER log_user ON users;
 TRUNCATE history;
 
 -- A veto keeps rows and raises no error: the count tells.

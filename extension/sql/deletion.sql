@@ -1,6 +1,7 @@
 -- Complete deletion of a user: where the users are, what happens to rows that refer to them, the dry
 -- run and the deletion. What touches the application's tables runs with the caller's rights, so
 -- that their triggers get no others; only purser's own tables are written as the owner.
+-- Statements are made for one run: compiling them costs more than it saves, so jit is off.
 -- Lock order: the user's row, then the account with all that belongs to it, then the application's
 -- rows from parents to children.
 
@@ -192,6 +193,7 @@ CREATE FUNCTION purser.plan_user_deletion(
 ) RETURNS SETOF record
   LANGUAGE c VOLATILE SECURITY INVOKER
   SET row_security = off
+  SET jit = off
   AS 'MODULE_PATHNAME', 'purser_plan_user_deletion';
 COMMENT ON FUNCTION purser.plan_user_deletion(text) IS
   'Dry run of delete_user(): what would happen in order, how many rows, how they were found, and what would refuse or slow it. Changes and locks nothing. Actions: set_null, delete, storage; collateral (rows of other users that need a rule) and refuse (what blocks it now). PU012 for an unknown user.';
@@ -199,6 +201,7 @@ COMMENT ON FUNCTION purser.plan_user_deletion(text) IS
 CREATE FUNCTION purser.prepare_user_deletion(user_id text, actor text) RETURNS jsonb
   LANGUAGE c VOLATILE SECURITY INVOKER
   SET row_security = off
+  SET jit = off
   AS 'MODULE_PATHNAME', 'purser_prepare_user_deletion';
 COMMENT ON FUNCTION purser.prepare_user_deletion(text, text) IS
   'Makes a user deletable: suspends the account and cancels its subscription, audited. Returns what was changed. PU010 for an admin or superadmin, PU012 for an unknown user.';
@@ -211,6 +214,7 @@ CREATE FUNCTION purser.delete_user(
 ) RETURNS jsonb
   LANGUAGE c VOLATILE SECURITY INVOKER
   SET row_security = off
+  SET jit = off
   AS 'MODULE_PATHNAME', 'purser_delete_user';
 COMMENT ON FUNCTION purser.delete_user(text, text, text, text) IS
   'Deletes a user and everything that belongs to them by foreign keys, in this transaction, with the caller''s rights. The account must be inactive, without a paid subscription and no admin, and confirm_email must be the user''s address exactly; a superadmin may override the first two with a reason. Returns deleted_user_id, email, rows and set_null by table, total_rows, storage_path, storage_job_id, storage_status, duration_ms. PU009 when refused, PU012 for an unknown user, PU010 for want of rights.';
