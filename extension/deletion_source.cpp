@@ -38,7 +38,7 @@ pg::Statement resolve_source{
     "  JOIN pg_catalog.pg_operator AS o ON o.oid OPERATOR(pg_catalog.=) a.amopopr"
     "  JOIN pg_catalog.pg_namespace AS n2 ON n2.oid OPERATOR(pg_catalog.=) o.oprnamespace"
     " WHERE n.nspname OPERATOR(pg_catalog.=) $1 AND c.relname OPERATOR(pg_catalog.=) $2"
-    "   AND c.relkind IN ('r', 'p')"
+    "   AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[])"
     " ORDER BY i.indisprimary DESC, i.indexrelid"
     " LIMIT 1",
     {TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
