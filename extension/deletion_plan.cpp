@@ -5,6 +5,7 @@
 #include "extension/deletion_order.hpp"
 #include "extension/deletion_rows.hpp"
 #include "extension/pg/name.hpp"
+#include "extension/pg/rehearsal.hpp"
 #include "extension/pg/result.hpp"
 
 namespace purser {
@@ -175,10 +176,11 @@ PURSER_FUNCTION(purser_plan_user_deletion) {
   const DeletionSchema schema = load_deletion_schema(source, load_deletion_rules());
   require_privileges(schema, true);
   const User user = find_user(source, user_id, false);
+  // Of the temporary tables, not even the locks are to last until the end of the transaction.
+  pg::Rehearsal rehearsal;
   DoomedRows doomed(schema, false);
   doomed.collect(source, user_id);
   Plan(result, schema, doomed).write(user, source);
-  doomed.drop();
   return 0;
 }
 
