@@ -17,6 +17,7 @@ namespace purser {
 namespace {
 
 constexpr std::size_t longest_reason = 4096;
+constexpr char serialization_failure[] = "40001";  // what callers repeat a transaction on
 
 struct Request {
   std::string user_id, confirm_email, actor;
@@ -85,13 +86,18 @@ void require_all_removed(const DeletionTable& table, std::uint64_t doomed, std::
               "Nothing was deleted. Let the trigger pass rows of a user that is being deleted.");
 }
 
-// A foreign key that refuses here means that rows appeared after they were counted, which only a
-// trigger of this very deletion can do: everybody else waits for our locks.
+// A foreign key that refuses here means that rows appeared after they were looked for. Everybody
+// else waits for our locks, so it was a trigger of this very deletion; or they were there before,
+// but came after the snapshot that a REPEATABLE READ transaction keeps.
 Error rows_appeared(const pg::PgError& refusal) {
   const ErrorData* e = refusal.error;
+  const std::string detail = e->detail != nullptr ? e->detail : "";
+  if (IsolationUsesXactSnapshot())
+    return Error(serialization_failure,
+                 std::string("rows of the user came after this transaction began: ") + e->message,
+                 detail, "Nothing was deleted. Repeat the transaction.");
   return Error(sqlstate::deletion_refused,
-               std::string("rows appeared while the user was being deleted: ") + e->message,
-               e->detail != nullptr ? e->detail : "",
+               std::string("rows appeared while the user was being deleted: ") + e->message, detail,
                "Nothing was deleted. A trigger inserted rows that refer to what is being deleted; "
                "let it not do so for a user that is being deleted.");
 }
