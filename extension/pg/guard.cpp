@@ -100,7 +100,13 @@ void run_guarded(void (*call)(void*), void* argument) {
   sigjmp_buf here;
   if (sigsetjmp(here, 0) == 0) {
     PG_exception_stack = &here;
-    call(argument);
+    try {
+      call(argument);
+    } catch (...) {  // the server must not jump into a frame that is gone
+      PG_exception_stack = outer;
+      error_context_stack = callbacks;
+      throw;
+    }
     PG_exception_stack = outer;
     error_context_stack = callbacks;
     return;
