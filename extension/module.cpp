@@ -6,7 +6,7 @@
 static char* account_setting = nullptr;
 
 _Pragma("GCC visibility push(default)") extern "C" {
-  PG_MODULE_MAGIC;
+  PURSER_MODULE_MAGIC;
   void _PG_init(void);
 }
 _Pragma("GCC visibility pop")

@@ -3,10 +3,13 @@
 -- Runs first: the files after it use the extension, the function tried() and the catalogue made here.
 SET client_min_messages = warning;
 
--- A schema that was there before may hold anything: the installation refuses it.
+-- A schema that was there before may hold anything: the installation refuses it. From 18 on the
+-- context says where in the script.
+\set SHOW_CONTEXT never
 CREATE SCHEMA purser;
 CREATE EXTENSION purser;
 DROP SCHEMA purser;
+\set SHOW_CONTEXT errors
 
 -- Names that would suit better than the server's own are not taken, not even while installing.
 CREATE FUNCTION public.format(text, text) RETURNS text LANGUAGE plpgsql

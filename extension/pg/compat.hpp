@@ -12,7 +12,7 @@ extern "C" {
 }
 #endif
 
-// 15 named the set-up of a materialized result SetSingleFuncCall, 15.? and 16 InitMaterializedSRF
+// 15 named the set-up of a materialized result SetSingleFuncCall, 15.1 and 16 InitMaterializedSRF
 // (a19e5cee635); 14 has neither, so there the fields are set by hand.
 #if PG_VERSION_NUM < 150000
 extern "C" {
@@ -38,6 +38,14 @@ inline void InitMaterializedSRF(FunctionCallInfo fcinfo, uint32) {
 // 15 renamed EmitWarningsOnPlaceholders and made it refuse later placeholders (88103567cb8).
 #if PG_VERSION_NUM < 150000
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
+#endif
+
+// 18 lets a module name itself, and its plain form leaves members of the block unset, which C++
+// warns about (9324c8c5806).
+#if PG_VERSION_NUM >= 180000
+#define PURSER_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "purser", .version = nullptr)
+#else
+#define PURSER_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
 // How one row is read and rewritten without the executor.

@@ -22,7 +22,7 @@ using purser::pg::guarded;
 using purser::pg::read_text;
 
 _Pragma("GCC visibility push(default)") extern "C" {
-  PG_MODULE_MAGIC;
+  PURSER_MODULE_MAGIC;
 }
 _Pragma("GCC visibility pop")
 

@@ -47,7 +47,8 @@ copy_sources() {
 }
 
 installcheck() {
-  on_cluster "make installcheck" || say "FAILED installcheck as a whole"
+  on_cluster "make installcheck ISOLATION=" || say "FAILED pg_regress as a whole"
+  on_cluster "make installcheck REGRESS=" || say "FAILED the isolation specs as a whole"
   cat "$PLACE/regression.diffs" "$PLACE/output_iso/regression.diffs" 2>/dev/null | head -n 200 || true
 }
 
