@@ -40,6 +40,15 @@ inline void InitMaterializedSRF(FunctionCallInfo fcinfo, uint32) {
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
 #endif
 
+// The first minor releases of 14 and 15 lose digits of what int64_div_fast_to_numeric() cannot
+// scale within 64 bits (seen in 14.2; b2d47928908 made it exact). A server may be older than its
+// headers.
+#if PG_VERSION_NUM < 160000
+constexpr int64 compat_most_divided_exactly = PG_INT64_MAX / 100;
+#else
+constexpr int64 compat_most_divided_exactly = PG_INT64_MAX;
+#endif
+
 // 18 lets a module name itself, and its plain form leaves members of the block unset, which C++
 // warns about (9324c8c5806).
 #if PG_VERSION_NUM >= 180000

@@ -30,9 +30,26 @@ Value text_or_null(const std::optional<std::string>& value) {
   return value ? text(std::string_view(*value)) : null_value();
 }
 
-Value numeric(Amount value) {
+namespace {
+
+Value numeric_from_text(Amount value) {
+  const std::string text = value.to_string();
+  const char* source = text.c_str();
   return {guarded([&] {
-            Numeric exact = int64_div_fast_to_numeric(value.micros(), Amount::scale);
+            return DirectFunctionCall3(numeric_in, CStringGetDatum(source),
+                                       ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+          }),
+          false};
+}
+
+}  // namespace
+
+Value numeric(Amount value) {
+  const std::int64_t micros = value.micros();
+  if (micros > compat_most_divided_exactly || micros < -compat_most_divided_exactly)
+    return numeric_from_text(value);
+  return {guarded([&] {
+            Numeric exact = int64_div_fast_to_numeric(micros, Amount::scale);
             return DirectFunctionCall1(numeric_trim_scale, NumericGetDatum(exact));
           }),
           false};
