@@ -39,6 +39,7 @@ pg::Statement sum_until{
 struct Outcome {
   LedgerEntry entry;
   bool replayed = false;
+  std::optional<pg::Value> allocations;  // as jsonb, where it was made already
 };
 
 // The entry made earlier by the same request, if there is one.
@@ -53,7 +54,7 @@ std::optional<Outcome> earlier(std::string_view account_id, const std::string& c
                     to_string(stored->entry.direction) + " " + stored->entry.amount.to_string() +
                     " for \"" + stored->entry.reason + "\".",
                 "Use a new correlation id for a new request.");
-  return Outcome{stored->entry, true};
+  return Outcome{stored->entry, true, std::nullopt};
 }
 
 // Writes off what expired since the wallet was last changed: one entry for each lapsed grant, in
@@ -97,7 +98,7 @@ Outcome settle(Wallet& wallet, LedgerEntry entry, const Digest& fingerprint,
   drop_empty(wallet.lots);
   store_wallet(wallet);
   if (record) record(entry);
-  return {std::move(entry), false};
+  return {std::move(entry), false, std::nullopt};
 }
 
 Lot& find_or_add_lot(Wallet& wallet, std::int64_t grant_id) {
@@ -256,8 +257,9 @@ std::optional<Outcome> charge_in_place(const ChargeRequest& request, const Diges
   link_entry(*wallet, entry);
   drop_empty(wallet->lots);
   if (!row.store(*wallet)) return std::nullopt;
-  insert_entry_in_place(*wallet, entry, fingerprint);
-  return Outcome{std::move(entry), false};
+  const pg::Value stored = pg::jsonb(entry_allocations_json(entry));
+  insert_entry_in_place(*wallet, entry, stored, fingerprint);
+  return Outcome{std::move(entry), false, stored};
 }
 
 // Under the wallet's lock. The id is looked up first only where the charge would be refused or
@@ -428,13 +430,14 @@ Amount balance_at(const std::string& account_id, const std::string& name,
 
 Datum entry_datum(FunctionCallInfo fcinfo, const Outcome& outcome) {
   const LedgerEntry& e = outcome.entry;
-  return pg::composite(fcinfo,
-                       {pg::text(entry_id(e)), pg::text(e.account_id), pg::text(e.wallet),
-                        pg::text(to_string(e.direction)), pg::text(e.reason), pg::numeric(e.amount),
-                        pg::numeric(e.balance_after), pg::jsonb(entry_allocations_json(e)),
-                        pg::text_or_null(e.resource_type), pg::text_or_null(e.resource_id),
-                        pg::jsonb_or_null(e.breakdown), pg::text_or_null(e.correlation_id),
-                        pg::timestamptz(e.created_at), pg::boolean(outcome.replayed)});
+  return pg::composite(
+      fcinfo, {pg::text(entry_id(e)), pg::text(e.account_id), pg::text(e.wallet),
+               pg::text(to_string(e.direction)), pg::text(e.reason), pg::numeric(e.amount),
+               pg::numeric(e.balance_after),
+               outcome.allocations ? *outcome.allocations : pg::jsonb(entry_allocations_json(e)),
+               pg::text_or_null(e.resource_type), pg::text_or_null(e.resource_id),
+               pg::jsonb_or_null(e.breakdown), pg::text_or_null(e.correlation_id),
+               pg::timestamptz(e.created_at), pg::boolean(outcome.replayed)});
 }
 
 }  // namespace

@@ -164,7 +164,7 @@ using EntryValues = std::array<pg::Value, 19>;
 
 // The columns of the table in their order.
 EntryValues entry_values(const Wallet& wallet, const LedgerEntry& entry,
-                         const std::optional<Digest>& fingerprint) {
+                         const pg::Value& allocations, const std::optional<Digest>& fingerprint) {
   return {pg::text(entry.account_id),
           pg::text(entry.wallet),
           pg::int8(entry.entry_no),
@@ -172,7 +172,7 @@ EntryValues entry_values(const Wallet& wallet, const LedgerEntry& entry,
           pg::text(entry.reason),
           pg::numeric(entry.amount),
           pg::numeric(entry.balance_after),
-          pg::jsonb(entry_allocations_json(entry)),
+          allocations,
           pg::text_or_null(entry.resource_type),
           pg::text_or_null(entry.resource_id),
           pg::text_or_null(entry.resource_title),
@@ -197,12 +197,15 @@ void refuse_reused(const std::string& correlation_id) {
 
 bool insert_entry(const Wallet& wallet, const LedgerEntry& entry,
                   const std::optional<Digest>& fingerprint) {
-  return insert_ledger_entry.run(entry_values(wallet, entry, fingerprint)).processed() == 1;
+  return insert_ledger_entry
+             .run(
+                 entry_values(wallet, entry, pg::jsonb(entry_allocations_json(entry)), fingerprint))
+             .processed() == 1;
 }
 
 void insert_entry_in_place(const Wallet& wallet, const LedgerEntry& entry,
-                           const Digest& fingerprint) {
-  const EntryValues values = entry_values(wallet, entry, fingerprint);
+                           const pg::Value& allocations, const Digest& fingerprint) {
+  const EntryValues values = entry_values(wallet, entry, allocations, fingerprint);
   try {
     if (pg::insert_row("ledger", values)) return;
   } catch (const pg::PgError& e) {

@@ -30,7 +30,7 @@ bool insert_entry(const Wallet& wallet, const LedgerEntry& entry,
 // The same without planner and executor, for an id the command's snapshot does not show. An id that
 // another wallet took at the same time raises PU005.
 void insert_entry_in_place(const Wallet& wallet, const LedgerEntry& entry,
-                           const Digest& fingerprint);
+                           const pg::Value& allocations, const Digest& fingerprint);
 
 // Whether the command's snapshot shows an entry with this correlation id.
 bool has_correlation(std::string_view account_id, std::string_view correlation_id);
