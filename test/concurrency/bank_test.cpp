@@ -210,9 +210,9 @@ void expect_no_row(Session& session, const std::string& sql) {
   }
 }
 
-int audit_until(const std::atomic<bool>& done, Session& session) {
+int audit_until(const std::atomic<bool>& stop, Session& session) {
   int reads = 0;
-  for (; !done && !testing::Test::HasFailure(); ++reads) {
+  for (; !stop && !testing::Test::HasFailure(); ++reads) {
     expect_no_row(session, what_does_not_balance);
     if (reads % 4 == 0) expect_no_row(session, what_was_refunded_too_much);
     if (reads % 8 == 0) expect_no_row(session, "SELECT * FROM purser.verify_ledger()");
@@ -366,11 +366,10 @@ TEST(Bank, BooksBalanceAtEveryReadAndEndAsTheAnswersSaid) {
   session.run(
       "CREATE TABLE tally (account_id text, id text, effect bigint,"
       " PRIMARY KEY (account_id, id))");
-  std::atomic<bool> done{false};
   std::atomic<int> reads{0};
-  std::thread auditor([&] {
+  Companion auditor([&](const std::atomic<bool>& stop) {
     Session reader;
-    reads += audit_until(done, reader);
+    reads += audit_until(stop, reader);
   });
   int refused = 0, replayed = 0;
   for (int round = 0; round < rounds; ++round) {
@@ -380,8 +379,7 @@ TEST(Bank, BooksBalanceAtEveryReadAndEndAsTheAnswersSaid) {
     replayed += customers.replayed();
     expect_as_told(customers, session);
   }
-  done = true;
-  auditor.join();
+  auditor.finish(true);
   expect_no_row(session, what_does_not_balance);
   expect_no_row(session, what_was_refunded_too_much);
   expect_no_row(session, "SELECT * FROM purser.verify_ledger()");

@@ -30,7 +30,6 @@ std::string publish(long limit) {
 struct Window {
   std::atomic<long> acknowledged{first_limit};
   std::atomic<long> sent{first_limit};
-  std::atomic<bool> done{false};
 };
 
 void publish_all(Session& session, Window& window) {
@@ -49,9 +48,10 @@ void publish_all(Session& session, Window& window) {
   }
 }
 
-long watch(Session& session, const std::string& call, const Window& window) {
+long watch(Session& session, const std::string& call, const Window& window,
+           const Companion& publisher) {
   long calls = 0;
-  while (!window.done || calls == 0) {
+  while (!publisher.ended() || calls == 0) {
     const long at_least = window.acknowledged;
     const long seen = std::stol(only(session.run(call)));
     const long at_most = window.sent;
@@ -87,16 +87,13 @@ class Plans : public testing::Test {
 TEST_F(Plans, APublishedPlanIsSeenByTheNextCallAndNeverBeforeItsCommit) {
   Window window;
   std::atomic<long> calls{0};
-  std::thread publisher([&] {
-    publish_all(session, window);
-    window.done = true;
-  });
+  Companion publisher([&](const std::atomic<bool>&) { publish_all(session, window); });
   crowd(readers, {}, [&](int i, Session& reader) {
     // A long transaction must not keep an old plan either.
     if (i == 5) reader.run("BEGIN ISOLATION LEVEL REPEATABLE READ");
-    calls += watch(reader, call_of(i), window);
+    calls += watch(reader, call_of(i), window, publisher);
   });
-  publisher.join();
+  publisher.finish(false);
   EXPECT_GT(calls, versions) << "the readers looked at every version";
 }
 
@@ -120,13 +117,13 @@ TEST_F(Plans, TheSessionThatRollsBackItsOwnPublishForgetsIt) {
 TEST_F(Plans, NoUnitIsGivenOutAboveALimitThatWasLowered) {
   session.run(publish(first_limit));
   std::atomic<bool> lowered{false};
-  std::thread publisher([&] {
+  Companion publisher([&](const std::atomic<bool>&) {
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
     session.run(publish(10));
     lowered = true;
   });
   crowd(8, {}, [&](int, Session& caller) {
-    for (int after = 0; after < 20;) {
+    for (int after = 0; after < 20 && (lowered || !publisher.ended());) {
       const bool was_lowered = lowered;
       const auto decision = caller.run(
           "SELECT allowed, used FROM purser.check_and_increment('follower-1', 'minutes')");
@@ -136,7 +133,7 @@ TEST_F(Plans, NoUnitIsGivenOutAboveALimitThatWasLowered) {
       }
     }
   });
-  publisher.join();
+  publisher.finish(false);
 }
 
 }  // namespace purser::test

@@ -65,6 +65,27 @@ std::string text(const pqxx::result& rows, int row, int column) {
   return field.is_null() ? std::string() : field.c_str();
 }
 
+Companion::Companion(std::function<void(const std::atomic<bool>& stop)> act)
+    : thread_([this, act = std::move(act)] {
+        try {
+          act(stop_);
+        } catch (...) {
+          failure_ = std::current_exception();
+        }
+        ended_ = true;
+      }) {}
+
+Companion::~Companion() {
+  stop_ = true;
+  if (thread_.joinable()) thread_.join();
+}
+
+void Companion::finish(bool asked) {
+  if (asked) stop_ = true;
+  thread_.join();
+  if (failure_) std::rethrow_exception(failure_);
+}
+
 std::vector<Outcome> all_at_once(const std::vector<std::string>& statements,
                                  const std::string& prepare) {
   std::vector<Outcome> outcomes(statements.size());

@@ -2,7 +2,9 @@
 // Written for what libpqxx 6.4 and 7.10 have in common: statements are texts with quoted literals.
 #pragma once
 
+#include <atomic>
 #include <exception>
+#include <functional>
 #include <latch>
 #include <memory>
 #include <optional>
@@ -76,6 +78,26 @@ void crowd(int sessions, const std::string& prepare, Act act) {
   for (const std::exception_ptr& failure : failures)
     if (failure) std::rethrow_exception(failure);
 }
+
+// Something that goes on beside a crowd, on a thread of its own. It is asked to stop, and waited
+// for, when its scope ends in whatever way.
+class Companion {
+ public:
+  explicit Companion(std::function<void(const std::atomic<bool>& stop)> act);
+  ~Companion();
+  Companion(const Companion&) = delete;
+  Companion& operator=(const Companion&) = delete;
+
+  bool ended() const { return ended_; }
+
+  // Waits for it, after asking it to stop when `asked`; throws what it threw.
+  void finish(bool asked);
+
+ private:
+  std::atomic<bool> stop_{false}, ended_{false};
+  std::exception_ptr failure_;
+  std::thread thread_;
+};
 
 // The answers of a crowd whose every member runs one statement.
 std::vector<Outcome> all_at_once(const std::vector<std::string>& statements,

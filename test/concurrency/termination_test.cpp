@@ -66,14 +66,14 @@ TEST(Termination, BackendsTerminatedInMidTransactionLeaveNothingHalfDone) {
   }
   const auto end = std::chrono::steady_clock::now() + duration;
   const auto stop = [&] { return std::chrono::steady_clock::now() > end; };
-  std::vector<std::thread> threads;
+  std::vector<std::jthread> threads;
   for (Customer& customer : crew) threads.emplace_back([&] { customer.work(stop); });
   while (!stop()) {
     terminate_one(session);
     expect_no_row(session, what_is_half_done);
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  for (std::thread& thread : threads) thread.join();
+  for (std::jthread& thread : threads) thread.join();
 
   int lost = 0;
   for (const Customer& customer : crew) {
