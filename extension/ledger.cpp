@@ -255,16 +255,22 @@ class ChainVerifier {
         report_(std::move(report)) {}
 
   void verify() {
-    while (true) {
-      const pg::Rows rows =
-          select_next_entries.read({pg::text(account_id_), pg::text(wallet_), pg::int8(last_no_)});
-      for (std::uint64_t i = 0; i < rows.size(); ++i) verify_entry(rows[i]);
-      if (rows.size() == 0) break;
+    while (verify_batch()) {
     }
     verify_wallet();
   }
 
  private:
+  // False after the last entry. Memory does not grow with the ledger.
+  bool verify_batch() {
+    pg::ScratchMemory memory;
+    pg::Spi spi;
+    const pg::Rows rows =
+        select_next_entries.read({pg::text(account_id_), pg::text(wallet_), pg::int8(last_no_)});
+    for (std::uint64_t i = 0; i < rows.size(); ++i) verify_entry(rows[i]);
+    return rows.size() > 0;
+  }
+
   void verify_entry(const pg::Row& row) {
     const std::int64_t entry_no = row.int8(entry_no_column);
     if (entry_no != last_no_ + 1)

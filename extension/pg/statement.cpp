@@ -14,7 +14,24 @@ extern "C" {
 
 namespace purser::pg {
 
+namespace {
+
+// SPI leaves its own memory current, which ends with the connection; this restores the caller's.
+class CallersMemory {
+ public:
+  CallersMemory() : context_(CurrentMemoryContext) {}
+  ~CallersMemory() { MemoryContextSwitchTo(context_); }
+  CallersMemory(const CallersMemory&) = delete;
+  CallersMemory& operator=(const CallersMemory&) = delete;
+
+ private:
+  MemoryContext context_;
+};
+
+}  // namespace
+
 Spi::Spi() : exceptions_(std::uncaught_exceptions()) {
+  const CallersMemory memory;
   guarded([] {
     if (SPI_connect() != SPI_OK_CONNECT) elog(ERROR, "SPI_connect failed");
   });
@@ -22,6 +39,20 @@ Spi::Spi() : exceptions_(std::uncaught_exceptions()) {
 
 Spi::~Spi() {
   if (std::uncaught_exceptions() == exceptions_) SPI_finish();
+}
+
+ScratchMemory::ScratchMemory() : exceptions_(std::uncaught_exceptions()) {
+  caller_ = CurrentMemoryContext;
+  own_ = guarded([] {
+    return AllocSetContextCreate(CurrentMemoryContext, "purser scratch", ALLOCSET_DEFAULT_SIZES);
+  });
+  MemoryContextSwitchTo(own_);
+}
+
+// An error in flight was copied into this memory: it is left to the caller's.
+ScratchMemory::~ScratchMemory() {
+  MemoryContextSwitchTo(caller_);
+  if (std::uncaught_exceptions() == exceptions_) MemoryContextDelete(own_);
 }
 
 bool Row::is_null(int column) const {
@@ -84,6 +115,7 @@ Rows result_of(int code, const char* sql) {
 }  // namespace
 
 void Statement::prepare() {
+  const CallersMemory memory;
   plan_ = guarded([this] {
     SPIPlanPtr plan = SPI_prepare(sql_, count_, types_.data());
     if (plan == nullptr) elog(ERROR, "SPI_prepare failed: %s", sql_);
@@ -95,6 +127,7 @@ void Statement::prepare() {
 Rows Statement::execute(std::span<const Value> values, bool read_only) {
   if (plan_ == nullptr) prepare();
   Parameters parameters(values);
+  const CallersMemory memory;
   const int code = guarded(
       [&] { return SPI_execute_plan(plan_, parameters.datums, parameters.nulls, read_only, 0); });
   return result_of(code, sql_);
@@ -106,6 +139,7 @@ Rows run_once(const std::string& sql, std::initializer_list<Oid> types,
   const char* text = sql.c_str();
   Oid* oids = const_cast<Oid*>(types.begin());
   const int count = static_cast<int>(types.size());
+  const CallersMemory memory;
   const int code = guarded([&] {
     return SPI_execute_with_args(text, count, oids, parameters.datums, parameters.nulls, false, 0);
   });

@@ -9,8 +9,9 @@
 
 namespace purser::pg {
 
-// An SPI connection. Results of statements run in it are readable until it ends; when an exception
-// is on its way the connection is left to the transaction's own clean-up.
+// An SPI connection. Results of statements run in it are readable until it ends; values made in its
+// scope are the caller's memory and outlive it. When an exception is on its way the connection is
+// left to the transaction's own clean-up.
 class Spi {
  public:
   Spi();
@@ -20,6 +21,20 @@ class Spi {
 
  private:
   int exceptions_;
+};
+
+// Memory for a piece of work that repeats, given back at the end of the scope.
+class ScratchMemory {
+ public:
+  ScratchMemory();
+  ~ScratchMemory();
+  ScratchMemory(const ScratchMemory&) = delete;
+  ScratchMemory& operator=(const ScratchMemory&) = delete;
+
+ private:
+  int exceptions_;
+  MemoryContext caller_;
+  MemoryContext own_;
 };
 
 // One row of a result.
