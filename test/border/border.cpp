@@ -116,6 +116,14 @@ PURSER_FUNCTION(border_run) {
   return Int64GetDatum(static_cast<std::int64_t>(rows));
 }
 
+// value(statement) → text: its first value, made while the connection is open and returned after it
+PURSER_FUNCTION(border_value) {
+  const std::string statement = text_argument(fcinfo, 0);
+  purser::pg::Spi spi;
+  const purser::pg::Rows rows = purser::pg::run_once(statement, {}, {});
+  return purser::pg::text(rows[0].text(0)).datum;
+}
+
 // kept(amount) → numeric: a kept plan and conversions both ways; an amount of 0 divides by it
 PURSER_FUNCTION(border_kept) {
   static purser::pg::Statement statement{"SELECT 1 OPERATOR(pg_catalog./) $1", {NUMERICOID}};

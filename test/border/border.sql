@@ -13,6 +13,7 @@ CREATE FUNCTION border.live() RETURNS integer LANGUAGE c AS :'module', 'border_l
 CREATE FUNCTION border.resident() RETURNS bigint LANGUAGE c AS :'module', 'border_resident';
 CREATE FUNCTION border.fail(how text) RETURNS text LANGUAGE c AS :'module', 'border_fail';
 CREATE FUNCTION border.run(statement text) RETURNS bigint LANGUAGE c AS :'module', 'border_run';
+CREATE FUNCTION border.value(statement text) RETURNS text LANGUAGE c AS :'module', 'border_value';
 CREATE FUNCTION border.kept(amount numeric) RETURNS numeric LANGUAGE c AS :'module', 'border_kept';
 CREATE FUNCTION border.guard_restores() RETURNS boolean LANGUAGE c AS :'module', 'border_guard_restores';
 CREATE FUNCTION border.throw_in_guard() RETURNS void LANGUAGE c AS :'module', 'border_throw_in_guard';
@@ -53,6 +54,10 @@ $$;
 CREATE FUNCTION border.error_of(statement text) RETURNS text LANGUAGE sql AS $$
   SELECT concat_ws(' | ', (d).state, (d).message, (d).detail, (d).hint) FROM border.diagnose(statement) AS d;
 $$;
+
+-- Large enough for the server to give its memory back at once.
+SELECT border.check('a value made beside a connection outlives it',
+  md5(border.value($$SELECT repeat('purser', 500000)$$)), md5(repeat('purser', 500000)));
 
 -- Upwards: C++ exceptions ---------------------------------------------------------------------------
 

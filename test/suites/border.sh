@@ -70,7 +70,7 @@ statements() {
   local call
   for call in "border.fail('success')" "border.fail('error')" "border.fail('runtime_error')" "border.fail('unknown')" \
     "border.run('SELECT 1 / 0')" "border.run('SELECT border.run(''SELECT border.fail(''''error'''')'')')" \
-    "border.kept(0)" "border.guard_restores()" "border.throw_in_guard()" "border.rows(3, 2)" "border.pair(-1, 'a')"; do
+    "border.value('SELECT repeat(''x'', 10000)')" "border.kept(0)" "border.guard_restores()" "border.throw_in_guard()" "border.rows(3, 2)" "border.pair(-1, 'a')"; do
     say "CALL border.call_many(\$\$SELECT $call\$\$, $VALGRIND_CALLS)"
     say "SELECT $call"
   done
