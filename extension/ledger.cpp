@@ -1,6 +1,7 @@
 // Appends to, reads and verifies the ledger. Entries are only ever appended under the lock of their
 // wallet, so numbers have no gap and every hash follows the one before.
 #include <array>
+#include <charconv>
 #include <functional>
 #include <stdexcept>
 
@@ -24,19 +25,21 @@ pg::Statement insert_ledger_entry{
      TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
      BYTEAOID, BYTEAOID}};
 
-// Columns in the order of read_entry(); allocations come as three arrays.
+// Columns in the order of EntryColumn. Allocations come as three arrays of text, whatever somebody
+// made of the document by hand.
+#define ALLOCATION_COLUMN(key)                                                  \
+  " ARRAY(SELECT coalesce(a.value OPERATOR(pg_catalog.->>) '" key               \
+  "', '')"                                                                      \
+  "         FROM pg_catalog.jsonb_array_elements("                              \
+  "                CASE WHEN pg_catalog.jsonb_typeof(l.allocations)"            \
+  "                          OPERATOR(pg_catalog.=) 'array' THEN l.allocations" \
+  "                     ELSE '[]'::pg_catalog.jsonb END) AS a)"
 #define ENTRY_COLUMNS                                                                      \
   "SELECT l.account_id, l.wallet, l.entry_no, l.direction, l.reason, l.amount,"            \
   "       l.balance_after, l.resource_type, l.resource_id, l.resource_title, l.breakdown," \
   "       l.notes, l.correlation_id, l.refund_of, l.created_at, l.effective_at, l.hash,"   \
-  "       l.fingerprint,"                                                                  \
-  "       ARRAY(SELECT (a.value OPERATOR(pg_catalog.->>) 'grant_id')::bigint"              \
-  "               FROM pg_catalog.jsonb_array_elements(l.allocations) AS a),"              \
-  "       ARRAY(SELECT a.value OPERATOR(pg_catalog.->>) 'kind'"                            \
-  "               FROM pg_catalog.jsonb_array_elements(l.allocations) AS a),"              \
-  "       ARRAY(SELECT a.value OPERATOR(pg_catalog.->>) 'amount'"                          \
-  "               FROM pg_catalog.jsonb_array_elements(l.allocations) AS a)"               \
-  "  FROM purser.ledger AS l"
+  "       l.fingerprint," ALLOCATION_COLUMN("grant_id") "," ALLOCATION_COLUMN(             \
+      "kind") "," ALLOCATION_COLUMN("amount") " FROM purser.ledger AS l"
 
 enum EntryColumn {
   account_id_column,
@@ -96,13 +99,20 @@ pg::Statement select_next_wallets{
     " ORDER BY k.account_id, k.wallet",
     {TEXTOID}};
 
+std::int64_t read_grant_id(const std::string& text) {
+  std::int64_t id = 0;
+  const char* end = text.data() + text.size();
+  if (std::from_chars(text.data(), end, id).ptr == end && !text.empty()) return id;
+  throw Error(sqlstate::invalid_argument, "invalid grant id \"" + text + "\"");
+}
+
 std::vector<Allocation> read_allocations(const pg::Row& row) {
-  const auto ids = pg::read_int8_array(row.datum(grant_ids_column));
+  const auto ids = pg::read_text_array(row.datum(grant_ids_column));
   const auto kinds = pg::read_text_array(row.datum(kinds_column));
   const auto amounts = pg::read_text_array(row.datum(amounts_column));
   std::vector<Allocation> allocations;
   for (std::size_t i = 0; i < ids.size(); ++i)
-    allocations.push_back({ids.at(i), kinds.at(i), Amount::parse(amounts.at(i))});
+    allocations.push_back({read_grant_id(ids[i]), kinds.at(i), Amount::parse(amounts.at(i))});
   return allocations;
 }
 

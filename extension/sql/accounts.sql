@@ -57,9 +57,9 @@ AS $$
 DECLARE
   account purser.account;
 BEGIN
-  PERFORM purser._checked_id(actor, 'actor'), purser._checked_id(reason, 'reason');
-  IF set_account_status.status IS NULL
-     OR set_account_status.status NOT IN ('active', 'suspended', 'banned', 'deleted') THEN
+  PERFORM purser._checked_id(actor, 'actor'), purser._checked_id(reason, 'reason'),
+          purser._checked_id(set_account_status.status, 'status');
+  IF set_account_status.status NOT IN ('active', 'suspended', 'banned', 'deleted') THEN
     RAISE EXCEPTION 'unknown account status "%"', set_account_status.status
       USING ERRCODE = 'PU014', HINT = 'Use active, suspended, banned or deleted.';
   END IF;

@@ -52,7 +52,7 @@ CREATE FUNCTION purser.set_setting(name text, value text, actor text DEFAULT ses
   SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  IF set_setting.name IS NULL OR set_setting.name NOT IN ('default_plan', 'upgrade_url') THEN
+  IF purser._checked_id(set_setting.name, 'name') NOT IN ('default_plan', 'upgrade_url') THEN
     RAISE EXCEPTION 'unknown setting "%"', set_setting.name
       USING ERRCODE = 'PU012', HINT = 'Settings are default_plan and upgrade_url.';
   END IF;

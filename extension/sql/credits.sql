@@ -101,6 +101,12 @@ CREATE FUNCTION purser.invoice(
   LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+  WITH asked AS MATERIALIZED (
+    SELECT purser._checked_id(invoice.account_id, 'account_id') AS account_id,
+           purser._checked_id(invoice.resource_type, 'resource_type') AS resource_type,
+           purser._checked_id(invoice.resource_id, 'resource_id') AS resource_id,
+           purser._checked_id(invoice.wallet, 'wallet') AS wallet
+  )
   SELECT jsonb_build_object(
            'number', (array_agg(l.wallet || '/' || l.entry_no ORDER BY l.entry_no))[1],
            'account_id', invoice.account_id,
@@ -121,11 +127,12 @@ BEGIN ATOMIC
              'breakdown', l.breakdown,
              'correlation_id', l.correlation_id,
              'notes', l.notes) ORDER BY l.entry_no))
-    FROM purser.ledger AS l
-   WHERE l.account_id = invoice.account_id
-     AND l.wallet = invoice.wallet
-     AND l.resource_type = invoice.resource_type
-     AND l.resource_id = invoice.resource_id
+    FROM asked
+    JOIN purser.ledger AS l
+      ON l.account_id = asked.account_id
+     AND l.wallet = asked.wallet
+     AND l.resource_type = asked.resource_type
+     AND l.resource_id = asked.resource_id
   HAVING count(*) > 0;
 END;
 COMMENT ON FUNCTION purser.invoice(text, text, text, text) IS

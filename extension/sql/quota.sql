@@ -37,7 +37,7 @@ COMMENT ON FUNCTION purser.usage(text) IS
   'Usage of every metered feature of the account''s plan in its running period, each as check_quota() for one more unit would answer.';
 
 CREATE FUNCTION purser.http_status(decision purser.decision) RETURNS integer
-  LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
   SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT CASE (decision).reason
@@ -61,14 +61,14 @@ BEGIN ATOMIC
            WHEN 'feature_not_included' THEN format('Your plan does not include %s.', named.feature)
            WHEN 'account_suspended' THEN 'This account is suspended.'
            WHEN 'account_banned' THEN 'This account is banned.'
-           ELSE 'This account was deleted.' END
+           WHEN 'account_deleted' THEN 'This account was deleted.' END
     FROM (SELECT coalesce((SELECT f.definition ->> 'name' FROM purser.feature AS f
                             WHERE f.code = (decision).feature), (decision).feature) AS feature) AS named;
 END;
 COMMENT ON FUNCTION purser._decision_text(purser.decision) IS 'Internal. A decision as a sentence for the person who asked.';
 
 CREATE FUNCTION purser.http_body(decision purser.decision) RETURNS jsonb
-  LANGUAGE sql STABLE SECURITY DEFINER
+  LANGUAGE sql STABLE STRICT SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT jsonb_build_object(

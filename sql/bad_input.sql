@@ -1,0 +1,157 @@
+-- CRD-11 and every other rule at its edges: whatever a caller passes, the answer is a decision or an error of
+-- purser's own with the value in it, and nothing is changed by what was refused.
+SET timezone = 'UTC';
+SET datestyle = 'ISO, YMD';
+SET purser.now = '2026-03-10 12:00+00';
+SELECT count(purser.grant_credits('bad-a', 100, 'purchased', 'g'));
+SELECT count(purser.charge_credits('bad-a', 1, 'work', 'c', 'episode', 'e1'));
+
+-- Every text argument of every function, with everything that is no identifier. Columns are SQLSTATEs, or ok.
+CREATE TEMP TABLE probe (function text, argument text, call text);
+INSERT INTO probe VALUES
+  ('check_and_increment', 'account_id', $$purser.check_and_increment(%s, 'minutes')$$),
+  ('check_and_increment', 'feature', $$purser.check_and_increment('bad-a', %s)$$),
+  ('check_and_increment', 'idempotency_key', $$purser.check_and_increment('bad-a', 'minutes', 1, %s)$$),
+  ('check_quota', 'account_id', $$purser.check_quota(%s, 'minutes')$$),
+  ('check_quota', 'feature', $$purser.check_quota('bad-a', %s)$$),
+  ('usage', 'account_id', $$purser.usage(%s)$$),
+  ('feature_value', 'account_id', $$purser.feature_value(%s, 'minutes')$$),
+  ('feature_value', 'feature', $$purser.feature_value('bad-a', %s)$$),
+  ('has_feature', 'account_id', $$purser.has_feature(%s, 'minutes')$$),
+  ('has_feature', 'feature', $$purser.has_feature('bad-a', %s)$$),
+  ('open_account', 'account_id', $$purser.open_account(%s)$$),
+  ('open_account', 'time_zone', $$purser.open_account('bad-z', %s)$$),
+  ('open_account', 'actor', $$purser.open_account('bad-a', 'UTC', %s)$$),
+  ('admit', 'account_id', $$purser.admit(%s)$$),
+  ('admit', 'actor', $$purser.admit('bad-a', %s)$$),
+  ('set_account_status', 'account_id', $$purser.set_account_status(%s, 'active', 'tester', 'x')$$),
+  ('set_account_status', 'status', $$purser.set_account_status('bad-a', %s, 'tester', 'x')$$),
+  ('set_account_status', 'actor', $$purser.set_account_status('bad-a', 'active', %s, 'x')$$),
+  ('set_account_status', 'reason', $$purser.set_account_status('bad-a', 'active', 'tester', %s)$$),
+  ('subscribe', 'account_id', $$purser.subscribe(%s, 'pro')$$),
+  ('subscribe', 'plan', $$purser.subscribe('bad-z', %s)$$),
+  ('subscribe', 'actor', $$purser.subscribe('bad-y', 'pro', %s)$$),
+  ('change_plan', 'account_id', $$purser.change_plan(%s, 'pro')$$),
+  ('change_plan', 'plan', $$purser.change_plan('bad-z', %s)$$),
+  ('change_plan', 'actor', $$purser.change_plan('bad-y', 'pro', %s)$$),
+  ('cancel_subscription', 'account_id', $$purser.cancel_subscription(%s)$$),
+  ('cancel_subscription', 'actor', $$purser.cancel_subscription('bad-y', %s)$$),
+  ('publish_plan', 'code', $$purser.publish_plan(%s, '{"name": "Bad"}', 'tester', 'x', dry_run => true)$$),
+  ('publish_plan', 'actor', $$purser.publish_plan('bad', '{"name": "Bad"}', %s, 'x', dry_run => true)$$),
+  ('publish_plan', 'reason', $$purser.publish_plan('bad', '{"name": "Bad"}', 'tester', %s, dry_run => true)$$),
+  ('declare_features', 'actor', $$purser.declare_features('{}', %s)$$),
+  ('set_setting', 'name', $$purser.set_setting(%s, 'x')$$),
+  ('set_setting', 'value', $$purser.set_setting('upgrade_url', %s)$$),
+  ('set_setting', 'actor', $$purser.set_setting('default_plan', 'free', %s)$$),
+  ('grant_credits', 'account_id', $$purser.grant_credits(%s, 1, 'purchased', 'bad')$$),
+  ('grant_credits', 'kind', $$purser.grant_credits('bad-a', 1, %s, 'bad')$$),
+  ('grant_credits', 'correlation_id', $$purser.grant_credits('bad-a', 1, 'purchased', %s)$$),
+  ('grant_credits', 'wallet', $$purser.grant_credits('bad-a', 1, 'purchased', 'bad', wallet => %s)$$),
+  ('grant_credits', 'notes', $$purser.grant_credits('bad-a', 1, 'purchased', 'bad', notes => %s)$$),
+  ('charge_credits', 'account_id', $$purser.charge_credits(%s, 1, 'work', 'bad')$$),
+  ('charge_credits', 'reason', $$purser.charge_credits('bad-a', 1, %s, 'bad')$$),
+  ('charge_credits', 'correlation_id', $$purser.charge_credits('bad-a', 1, 'work', %s)$$),
+  ('charge_credits', 'resource_type', $$purser.charge_credits('bad-a', 1, 'work', 'bad', %s, 'e1')$$),
+  ('charge_credits', 'resource_id', $$purser.charge_credits('bad-a', 1, 'work', 'bad', 'episode', %s)$$),
+  ('charge_credits', 'resource_title', $$purser.charge_credits('bad-a', 1, 'work', 'bad', 'episode', 'e1', %s)$$),
+  ('charge_credits', 'wallet', $$purser.charge_credits('bad-a', 1, 'work', 'bad', wallet => %s)$$),
+  ('charge_credits', 'notes', $$purser.charge_credits('bad-a', 1, 'work', 'bad', notes => %s)$$),
+  ('refund_credits', 'account_id', $$purser.refund_credits(%s, 'credits/2', 1, 'r', 'bad')$$),
+  ('refund_credits', 'entry_id', $$purser.refund_credits('bad-a', %s, 1, 'r', 'bad')$$),
+  ('refund_credits', 'reason', $$purser.refund_credits('bad-a', 'credits/2', 0.001, %s, 'bad')$$),
+  ('refund_credits', 'correlation_id', $$purser.refund_credits('bad-a', 'credits/2', 0.001, 'r', %s)$$),
+  ('credit_balance', 'account_id', $$purser.credit_balance(%s)$$),
+  ('credit_balance', 'wallet', $$purser.credit_balance('bad-a', %s)$$),
+  ('invoice', 'account_id', $$purser.invoice(%s, 'episode', 'e1')$$),
+  ('invoice', 'resource_type', $$purser.invoice('bad-a', %s, 'e1')$$),
+  ('invoice', 'resource_id', $$purser.invoice('bad-a', 'episode', %s)$$),
+  ('invoice', 'wallet', $$purser.invoice('bad-a', 'episode', 'e1', %s)$$),
+  ('verify_ledger', 'account_id', $$purser.verify_ledger(%s)$$),
+  ('setting', 'name', $$purser.setting(%s)$$);
+-- Nothing public was forgotten.
+SELECT p.proname, argument.name AS argument_without_probe
+  FROM pg_proc AS p,
+       LATERAL unnest(p.proargnames[1:p.pronargs], p.proargtypes::oid[]) AS argument (name, type)
+ WHERE p.pronamespace = 'purser'::regnamespace AND p.proname NOT LIKE '\_%' AND argument.type = 'text'::regtype
+   AND has_function_privilege('purser_admin', p.oid, 'EXECUTE') AND p.proname !~ 'delet|configure_users|display_price'
+   AND NOT EXISTS (SELECT FROM probe AS b WHERE b.function = p.proname AND b.argument = argument.name)
+ ORDER BY 1, 2;
+
+CREATE FUNCTION pg_temp.outcome(call text, value text) RETURNS text
+  LANGUAGE plpgsql
+AS $$
+DECLARE
+  message text;
+BEGIN
+  EXECUTE 'SELECT ' || format(call, quote_nullable(value));
+  RAISE EXCEPTION USING ERRCODE = 'ZZ999';
+EXCEPTION
+  WHEN SQLSTATE 'ZZ999' THEN
+    RETURN 'ok';
+  WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT;
+    RETURN SQLSTATE || CASE WHEN SQLSTATE NOT LIKE 'PU%' OR length(message) > 400 THEN ' ' || left(message, 60) ELSE '' END;
+END
+$$;
+SELECT function, argument,
+       pg_temp.outcome(call, NULL) AS "null",
+       pg_temp.outcome(call, '') AS empty,
+       pg_temp.outcome(call, repeat('x', 256)) AS "256",
+       pg_temp.outcome(call, repeat('x', 10240)) AS "10 kB",
+       pg_temp.outcome(call, E'a\tb') AS tab,
+       pg_temp.outcome(call, E'a\x01b') AS control,
+       pg_temp.outcome(call, E'a\x7f') AS "delete",
+       pg_temp.outcome(call, 'ünïcödé 漢字 🎧') AS unicode,
+       pg_temp.outcome(call, $q$'; DROP TABLE purser.ledger; --"\$q$) AS injection
+  FROM probe ORDER BY probe.ctid;
+
+-- What is accepted is stored and found again as it was given, quotes and all.
+SELECT d.account_id, d.used FROM purser.check_and_increment($q$O'Brien"; DROP SCHEMA purser CASCADE; -- \ 漢字$q$, 'minutes', 3) AS d;
+SELECT d.account_id, d.used FROM purser.check_quota($q$O'Brien"; DROP SCHEMA purser CASCADE; -- \ 漢字$q$, 'minutes') AS d;
+SELECT balance_after FROM purser.grant_credits($q$O'Brien "x"$q$, 5, 'purchased', $q$id'; --$q$, notes => E'line one\nline two "quoted"');
+SELECT reason, resource_id, correlation_id FROM purser.charge_credits($q$O'Brien "x"$q$, 5, $q$it's "work"$q$, $q${"id": 'x'}$q$, 'épisode', $q$'; --$q$, $q$"Title"$q$, '{"a\"b": "\u2028"}');
+DO $$
+DECLARE
+  detail text;
+BEGIN
+  PERFORM purser.charge_credits(E'O\'Brien "x"', 1, 'work', 'c2', wallet => 'credits');
+EXCEPTION WHEN SQLSTATE 'PU002' THEN
+  GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+  RAISE NOTICE '%', detail::jsonb ->> 'account_id';
+END
+$$;
+SELECT purser.invoice($q$O'Brien "x"$q$, 'épisode', $q$'; --$q$) #>> '{lines,0,reason}' AS reason;
+-- 255 bytes are enough for any id, characters count by their bytes.
+SELECT length(account_id), used FROM purser.check_and_increment(repeat('x', 255), 'minutes');
+SELECT tried(format('SELECT purser.check_and_increment(%L, %L)', repeat('漢', 86), 'minutes'));
+SELECT tried($$SELECT purser.check_and_increment('bad-a', 'teleports')$$);
+SELECT tried($$SELECT purser.open_account('bad-z', 'Mars/Olympus')$$);
+SELECT tried($$SELECT purser.open_account('bad-z', '../../etc/passwd')$$);
+SELECT tried($$SELECT purser.check_and_increment('bad-a', E'min\nutes')$$);
+
+-- Amounts of usage.
+SELECT amount, tried(format('SELECT purser.check_and_increment(%L, %L, %s)', 'bad-a', 'minutes', amount)) AS answer
+  FROM unnest(ARRAY['NULL', '0', '-1', '-9223372036854775808']) AS amount;
+SELECT amount, left(tried(format('SELECT purser.check_quota(%L, %L, %s)', 'bad-a', 'minutes', amount)), 5) AS code
+  FROM unnest(ARRAY['NULL', '0', '-1', '-9223372036854775808']) AS amount;
+
+-- Documents.
+SELECT tried(format('SELECT purser.publish_plan(%L, %L, %L, %L)', 'bad', document, 'tester', 'x')) AS answer
+  FROM unnest(ARRAY[NULL, 'null', '[]', '1', '"x"', '{}', '{"name": 1}', '{"name": "x", "prices": {}}', '{"name": "x", "features": []}']) AS document;
+SELECT tried(format('SELECT purser.declare_features(%L, %L)', document, 'tester')) AS answer
+  FROM unnest(ARRAY[NULL, 'null', '[]', '1', '{"x": null}', '{"": {"kind": "switch"}}']) AS document;
+SELECT rule, message FROM purser.validate_plan(NULL);
+SELECT rule, left(message, 60) FROM purser.validate_plan(('{"name": ' || repeat('[', 200) || repeat(']', 200) || '}')::jsonb);
+SELECT tried($$SELECT rule FROM purser.validate_plan(jsonb_build_object('name', 'big', 'description', repeat('x', 1100000)))$$);
+SELECT left(tried(format('SELECT purser.charge_credits(%L, 1, %L, %L, breakdown => %L)', 'bad-a', 'work', 'big',
+                         jsonb_build_object('x', repeat('x', 1100000)))), 60) AS answer;
+
+-- Decisions made by hand.
+SELECT purser.http_status(NULL), purser.http_status(ROW(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::purser.decision);
+SELECT purser.http_body(NULL), purser.http_body(ROW(false, 'new_reason', 'a', 'minutes', 1, 1, 0, NULL, 'ok')::purser.decision) ->> 'detail' AS detail;
+
+-- After all that nothing was charged or counted that should not have been, and the books are in order.
+SELECT feature, used FROM purser.entitlement WHERE account_id = 'bad-a' AND used > 0;
+SELECT count(*) AS entries FROM purser.ledger WHERE account_id = 'bad-a';
+SELECT account_id FROM purser.account WHERE account_id LIKE 'bad-%' ORDER BY 1;
+SELECT count(*) AS violations FROM purser.verify_ledger();
