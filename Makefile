@@ -27,8 +27,14 @@ SHLIB_LINK = -lstdc++
 # The library is C++; the server's just-in-time compiler could not inline it.
 override with_llvm = no
 
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(PGXS),)
 include $(PGXS)
+else
+# make demo and make test install the server first; the rest needs it.
+all install installcheck clean:
+	@echo "$(PG_CONFIG) was not found: install postgresql-server-dev-15, or set PG_CONFIG" >&2; exit 1
+endif
 
 $(JOINED_SCRIPT): $(SQL_MODULES) purser.control Makefile
 	cat $(SQL_MODULES) > $@
