@@ -1,0 +1,83 @@
+// Settling entries: see settlement.hpp. The insert of an entry is the claim of its correlation id.
+#include "extension/settlement.hpp"
+#include "core/credits.hpp"
+#include "core/error.hpp"
+#include "extension/ledger.hpp"
+#include "extension/pg/result.hpp"
+
+namespace purser {
+
+namespace {
+
+constexpr std::size_t most_lots = 200;  // live grants of one wallet
+
+}  // namespace
+
+std::optional<Outcome> earlier(std::string_view account_id, const std::string& correlation_id,
+                               const Digest& fingerprint) {
+  const auto stored = find_by_correlation(account_id, correlation_id);
+  if (!stored) return std::nullopt;
+  if (stored->fingerprint != fingerprint)
+    throw Error(sqlstate::idempotency_key_reused,
+                "correlation id \"" + correlation_id + "\" was used for another request",
+                "It belongs to ledger entry " + entry_id(stored->entry) + ", " +
+                    to_string(stored->entry.direction) + " " + stored->entry.amount.to_string() +
+                    " for \"" + stored->entry.reason + "\".",
+                "Use a new correlation id for a new request.");
+  return Outcome{stored->entry, true, std::nullopt};
+}
+
+void write_off_expired(Wallet& wallet, Instant now) {
+  for (const Allocation& lapsed : take_expired(wallet.lots, now)) {
+    LedgerEntry entry;
+    entry.direction = Direction::debit;
+    entry.reason = "expired";
+    entry.amount = lapsed.amount;
+    entry.allocations = {lapsed};
+    entry.created_at = now;
+    entry.effective_at = grant_template(wallet, lapsed.grant_id).expires_at;
+    link_entry(wallet, entry);
+    insert_entry(wallet, entry, std::nullopt);
+  }
+  drop_empty(wallet.lots);
+}
+
+bool has_expired(const Wallet& wallet, Instant now) {
+  for (const Lot& lot : wallet.lots)
+    if (lot.expires_at <= now && lot.remaining.is_positive()) return true;
+  return false;
+}
+
+void require_room(const Wallet& wallet) {
+  if (wallet.lots.size() < most_lots) return;
+  throw Error(sqlstate::limit_reached,
+              "wallet \"" + wallet.name + "\" of account \"" + wallet.account_id + "\" has " +
+                  std::to_string(wallet.lots.size()) + " live grants, at most " +
+                  std::to_string(most_lots),
+              {}, "Spend or merge small grants before adding another.");
+}
+
+Outcome settle(Wallet& wallet, LedgerEntry entry, const Digest& fingerprint,
+               const std::function<void(const LedgerEntry&)>& record) {
+  link_entry(wallet, entry);
+  if (!insert_entry(wallet, entry, fingerprint))
+    return *earlier(wallet.account_id, *entry.correlation_id, fingerprint);
+  drop_empty(wallet.lots);
+  store_wallet(wallet);
+  if (record) record(entry);
+  return {std::move(entry), false, std::nullopt};
+}
+
+Datum entry_datum(FunctionCallInfo fcinfo, const Outcome& outcome) {
+  const LedgerEntry& e = outcome.entry;
+  return pg::composite(
+      fcinfo, {pg::text(entry_id(e)), pg::text(e.account_id), pg::text(e.wallet),
+               pg::text(to_string(e.direction)), pg::text(e.reason), pg::numeric(e.amount),
+               pg::numeric(e.balance_after),
+               outcome.allocations ? *outcome.allocations : pg::jsonb(entry_allocations_json(e)),
+               pg::text_or_null(e.resource_type), pg::text_or_null(e.resource_id),
+               pg::jsonb_or_null(e.breakdown), pg::text_or_null(e.correlation_id),
+               pg::timestamptz(e.created_at), pg::boolean(outcome.replayed)});
+}
+
+}  // namespace purser
