@@ -30,7 +30,7 @@ EXCEPTION WHEN SQLSTATE 'ZZ999' THEN
 END
 $$;
 
--- Every column of an entry is covered by its hash, or by what the entries around it say.
+-- Every column but the fingerprint of the request is covered by the hash, or by what the entries around it say.
 SELECT * FROM pg_temp.after($$UPDATE purser.ledger SET amount = 1.000001 WHERE account_id = 'ledger-a' AND wallet = 'credits' AND entry_no = 4$$);
 SELECT column_name, v.path, v.rule
   FROM (VALUES ('direction', '''CREDIT'''), ('reason', '''gift'''), ('balance_after', '1000'), ('allocations', '''[]'''),
