@@ -51,6 +51,9 @@ Digest chain_hash(const Digest& previous, const LedgerEntry& entry, const Sha256
       .add("breakdown", entry.breakdown)
       .add("notes", entry.notes)
       .add("correlation_id", entry.correlation_id);
+  canonical.add("fingerprint", entry.fingerprint
+                                   ? std::optional(std::string(as_text(*entry.fingerprint)))
+                                   : std::nullopt);
   add_optional(canonical, "refund_of", entry.refund_of);
   canonical.add("created_at", entry.created_at).add("effective_at", entry.effective_at);
   return sha256(canonical.bytes());

@@ -31,6 +31,7 @@ struct LedgerEntry {
   std::optional<std::string> breakdown;  // jsonb text
   std::optional<std::string> notes;
   std::optional<std::string> correlation_id;
+  std::optional<Digest> fingerprint;      // of the request; absent for an expiry
   std::optional<std::int64_t> refund_of;  // entry_no of the charge a refund gives back
   Instant created_at = 0;
   Instant effective_at = 0;  // when the balance changed; earlier than created_at for an expiry

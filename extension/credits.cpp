@@ -175,11 +175,12 @@ std::optional<Outcome> charge_in_place(const ChargeRequest& request, const Diges
   if (!allocations || has_correlation(request.account_id, request.correlation_id))
     return std::nullopt;
   LedgerEntry entry = charge_entry(request, std::move(*allocations), now);
+  entry.fingerprint = fingerprint;
   link_entry(*wallet, entry);
   drop_empty(wallet->lots);
   if (!row.store(*wallet)) return std::nullopt;
   const pg::Value stored = pg::jsonb(entry_allocations_json(entry));
-  insert_entry_in_place(*wallet, entry, stored, fingerprint);
+  insert_entry_in_place(*wallet, entry, stored);
   return Outcome{std::move(entry), false, stored};
 }
 

@@ -3,6 +3,8 @@
 #include <array>
 #include <charconv>
 #include <functional>
+#include <map>
+#include <set>
 #include <stdexcept>
 
 #include "core/error.hpp"
@@ -90,6 +92,12 @@ pg::Statement select_refunded{
     "   AND l.refund_of OPERATOR(pg_catalog.=) $3",
     {TEXTOID, TEXTOID, INT8OID}};
 
+pg::Statement select_grant_records{
+    "SELECT g.grant_id, g.kind, g.priority, g.expires_at, g.amount, g.entry_no"
+    "  FROM purser.credit_grant AS g"
+    " WHERE g.account_id OPERATOR(pg_catalog.=) $1 AND g.wallet OPERATOR(pg_catalog.=) $2",
+    {TEXTOID, TEXTOID}};
+
 // Every wallet there is a trace of, by key, so that a deleted wallet row is noticed too.
 pg::Statement select_next_wallets{
     "SELECT k.account_id, k.wallet"
@@ -132,6 +140,7 @@ LedgerEntry read_entry(const pg::Row& row) {
   entry.breakdown = row.optional_jsonb(breakdown_column);
   entry.notes = row.optional_text(notes_column);
   entry.correlation_id = row.optional_text(correlation_id_column);
+  if (!row.is_null(fingerprint_column)) entry.fingerprint = row.digest(fingerprint_column);
   entry.refund_of = row.optional_int8(refund_of_column);
   entry.created_at = row.timestamptz(created_at_column);
   entry.effective_at = row.timestamptz(effective_at_column);
@@ -174,7 +183,7 @@ using EntryValues = std::array<pg::Value, 19>;
 
 // The columns of the table in their order.
 EntryValues entry_values(const Wallet& wallet, const LedgerEntry& entry,
-                         const pg::Value& allocations, const std::optional<Digest>& fingerprint) {
+                         const pg::Value& allocations) {
   return {pg::text(entry.account_id),
           pg::text(entry.wallet),
           pg::int8(entry.entry_no),
@@ -192,7 +201,7 @@ EntryValues entry_values(const Wallet& wallet, const LedgerEntry& entry,
           pg::int8(entry.refund_of),
           pg::timestamptz(entry.created_at),
           pg::timestamptz(entry.effective_at),
-          fingerprint ? pg::bytea(*fingerprint) : pg::null_value(),
+          entry.fingerprint ? pg::bytea(*entry.fingerprint) : pg::null_value(),
           pg::bytea(wallet.head)};
 }
 
@@ -205,17 +214,15 @@ void refuse_reused(const std::string& correlation_id) {
               "Use a new correlation id for a new request.");
 }
 
-bool insert_entry(const Wallet& wallet, const LedgerEntry& entry,
-                  const std::optional<Digest>& fingerprint) {
+bool insert_entry(const Wallet& wallet, const LedgerEntry& entry) {
   return insert_ledger_entry
-             .run(
-                 entry_values(wallet, entry, pg::jsonb(entry_allocations_json(entry)), fingerprint))
+             .run(entry_values(wallet, entry, pg::jsonb(entry_allocations_json(entry))))
              .processed() == 1;
 }
 
 void insert_entry_in_place(const Wallet& wallet, const LedgerEntry& entry,
-                           const pg::Value& allocations, const Digest& fingerprint) {
-  const EntryValues values = entry_values(wallet, entry, allocations, fingerprint);
+                           const pg::Value& allocations) {
+  const EntryValues values = entry_values(wallet, entry, allocations);
   try {
     if (pg::insert_row("ledger", values)) return;
   } catch (const pg::PgError& e) {
@@ -223,18 +230,18 @@ void insert_entry_in_place(const Wallet& wallet, const LedgerEntry& entry,
     refuse_reused(*entry.correlation_id);
   }
   pg::Spi spi;
-  if (!insert_entry(wallet, entry, fingerprint)) refuse_reused(*entry.correlation_id);
+  if (!insert_entry(wallet, entry)) refuse_reused(*entry.correlation_id);
 }
 
 bool has_correlation(std::string_view account_id, std::string_view correlation_id) {
   return pg::key_exists("ledger", "ledger_correlation", account_id, correlation_id);
 }
 
-std::optional<StoredEntry> find_by_correlation(std::string_view account_id,
+std::optional<LedgerEntry> find_by_correlation(std::string_view account_id,
                                                std::string_view correlation_id) {
   const pg::Rows rows = select_by_correlation.run({pg::text(account_id), pg::text(correlation_id)});
   if (rows.empty()) return std::nullopt;
-  return StoredEntry{read_entry(rows[0]), rows[0].digest(fingerprint_column)};
+  return read_entry(rows[0]);
 }
 
 std::optional<LedgerEntry> find_entry(std::string_view account_id, std::string_view wallet,
@@ -297,6 +304,7 @@ class ChainVerifier {
     try {
       entry = read_entry(row);
     } catch (const Error& unreadable) {
+      unreadable_ = true;
       report(last_no_, "entry_unreadable", unreadable.message);
       return;
     }
@@ -307,6 +315,58 @@ class ChainVerifier {
              "balance after is " + entry.balance_after.to_string() + ", expected " +
                  (balance_ + signed_amount(entry)).to_string());
     balance_ = entry.balance_after;
+    follow_grants(entry);
+  }
+
+  // What the chain says of each grant: how it began, and what is left of it.
+  void follow_grants(const LedgerEntry& entry) {
+    for (const Allocation& part : entry.allocations) {
+      const auto [grant, is_new] = grants_.try_emplace(part.grant_id);
+      if (is_new) grant->second = {part.kind, part.amount, entry.entry_no, Amount()};
+      grant->second.left += entry.direction == Direction::debit ? -part.amount : part.amount;
+    }
+  }
+
+  // Lots and grant records against the chain. Says nothing where an entry could not be read.
+  void verify_grants(const Wallet& wallet) {
+    if (unreadable_) return;
+    std::map<std::int64_t, Lot> lots;
+    for (const Lot& lot : wallet.lots) lots.emplace(lot.grant_id, lot);
+    for (const auto& [id, grant] : grants_) {
+      const auto lot = lots.find(id);
+      const Amount held = lot == lots.end() ? Amount() : lot->second.remaining + lot->second.held;
+      if (held != grant.left)
+        report_grant(id, "lots_mismatch",
+                     "the wallet holds " + held.to_string() + " of it, its entries leave " +
+                         grant.left.to_string());
+    }
+    for (const auto& [id, lot] : lots)
+      if (grants_.find(id) == grants_.end())
+        report_grant(id, "lots_mismatch", "the wallet holds a grant that no entry made");
+    verify_grant_records(lots);
+  }
+
+  void verify_grant_records(const std::map<std::int64_t, Lot>& lots) {
+    std::set<std::int64_t> recorded;
+    const pg::Rows rows = select_grant_records.read({pg::text(account_id_), pg::text(wallet_)});
+    for (std::uint64_t i = 0; i < rows.size(); ++i) {
+      const std::int64_t id = rows[i].int8(0);
+      recorded.insert(id);
+      const auto grant = grants_.find(id);
+      const auto lot = lots.find(id);
+      const bool as_granted = grant != grants_.end() && rows[i].text(1) == grant->second.kind &&
+                              rows[i].numeric(4) == grant->second.amount &&
+                              rows[i].int8(5) == grant->second.entry_no;
+      const bool as_lot = lot == lots.end() || (rows[i].text(1) == lot->second.kind &&
+                                                rows[i].int4(2) == lot->second.priority &&
+                                                rows[i].timestamptz(3) == lot->second.expires_at);
+      if (!as_granted || !as_lot)
+        report_grant(id, "grant_mismatch",
+                     "the record of the grant differs from its entry or from its lot");
+    }
+    for (const auto& [id, grant] : grants_)
+      if (recorded.count(id) == 0)
+        report_grant(id, "grant_mismatch", "the record of the grant is missing");
   }
 
   void verify_wallet() {
@@ -316,10 +376,12 @@ class ChainVerifier {
       report_(path, "wallet_missing", "the wallet row is missing, the ledger has entries");
       return;
     }
-    if (wallet->last_entry_no != last_no_ || wallet->head != head_)
+    if (wallet->last_entry_no != last_no_)
       report_(path, "head_mismatch",
               "the wallet ends with entry " + std::to_string(wallet->last_entry_no) +
                   ", the ledger with entry " + std::to_string(last_no_));
+    else if (wallet->head != head_)
+      report_(path, "head_mismatch", "the wallet's hash is not that of its last entry");
     if (wallet->balance != balance_)
       report_(path, "balance_mismatch",
               "the wallet has " + wallet->balance.to_string() + ", its entries sum to " +
@@ -330,6 +392,12 @@ class ChainVerifier {
       report_(path, "lots_mismatch",
               "the grants hold " + lots.to_string() + ", the balance is " +
                   wallet->balance.to_string());
+    verify_grants(*wallet);
+  }
+
+  void report_grant(std::int64_t grant_id, const char* rule, std::string message) {
+    report_(account_id_ + "/" + wallet_ + "/grant " + std::to_string(grant_id), rule,
+            std::move(message));
   }
 
   void report(std::int64_t entry_no, const char* rule, std::string message) {
@@ -341,6 +409,14 @@ class ChainVerifier {
   std::int64_t last_no_ = 0;
   Digest head_{};
   Amount balance_;
+  bool unreadable_ = false;
+  struct Grant {
+    std::string kind;
+    Amount amount;
+    std::int64_t entry_no = 0;
+    Amount left;
+  };
+  std::map<std::int64_t, Grant> grants_;  // grows with the wallet's grants, not with its entries
 };
 
 }  // namespace

@@ -10,12 +10,6 @@
 
 namespace purser {
 
-// A stored entry with the fingerprint of the request that made it.
-struct StoredEntry {
-  LedgerEntry entry;
-  Digest fingerprint{};
-};
-
 // Raises PU005 for an id that another request took at the same time.
 [[noreturn]] void refuse_reused(const std::string& correlation_id);
 
@@ -24,18 +18,17 @@ void link_entry(Wallet& wallet, LedgerEntry& entry);
 
 // Inserts an entry just linked. False when an entry of this account has its correlation id already:
 // then nothing was inserted, and the wallet in memory is not to be stored.
-bool insert_entry(const Wallet& wallet, const LedgerEntry& entry,
-                  const std::optional<Digest>& fingerprint);
+bool insert_entry(const Wallet& wallet, const LedgerEntry& entry);
 
 // The same without planner and executor, for an id the command's snapshot does not show. An id that
 // another wallet took at the same time raises PU005.
 void insert_entry_in_place(const Wallet& wallet, const LedgerEntry& entry,
-                           const pg::Value& allocations, const Digest& fingerprint);
+                           const pg::Value& allocations);
 
 // Whether the command's snapshot shows an entry with this correlation id.
 bool has_correlation(std::string_view account_id, std::string_view correlation_id);
 
-std::optional<StoredEntry> find_by_correlation(std::string_view account_id,
+std::optional<LedgerEntry> find_by_correlation(std::string_view account_id,
                                                std::string_view correlation_id);
 
 std::optional<LedgerEntry> find_entry(std::string_view account_id, std::string_view wallet,

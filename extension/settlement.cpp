@@ -20,11 +20,11 @@ std::optional<Outcome> earlier(std::string_view account_id, const std::string& c
   if (stored->fingerprint != fingerprint)
     throw Error(sqlstate::idempotency_key_reused,
                 "correlation id \"" + correlation_id + "\" was used for another request",
-                "It belongs to ledger entry " + entry_id(stored->entry) + ", " +
-                    to_string(stored->entry.direction) + " " + stored->entry.amount.to_string() +
-                    " for \"" + stored->entry.reason + "\".",
+                "It belongs to ledger entry " + entry_id(*stored) + ", " +
+                    to_string(stored->direction) + " " + stored->amount.to_string() + " for \"" +
+                    stored->reason + "\".",
                 "Use a new correlation id for a new request.");
-  return Outcome{stored->entry, true, std::nullopt};
+  return Outcome{*stored, true, std::nullopt};
 }
 
 void write_off_expired(Wallet& wallet, Instant now) {
@@ -37,7 +37,7 @@ void write_off_expired(Wallet& wallet, Instant now) {
     entry.created_at = now;
     entry.effective_at = grant_template(wallet, lapsed.grant_id).expires_at;
     link_entry(wallet, entry);
-    insert_entry(wallet, entry, std::nullopt);
+    insert_entry(wallet, entry);
   }
   drop_empty(wallet.lots);
 }
@@ -59,8 +59,9 @@ void require_room(const Wallet& wallet) {
 
 Outcome settle(Wallet& wallet, LedgerEntry entry, const Digest& fingerprint,
                const std::function<void(const LedgerEntry&)>& record) {
+  entry.fingerprint = fingerprint;
   link_entry(wallet, entry);
-  if (!insert_entry(wallet, entry, fingerprint))
+  if (!insert_entry(wallet, entry))
     return *earlier(wallet.account_id, *entry.correlation_id, fingerprint);
   drop_empty(wallet.lots);
   store_wallet(wallet);

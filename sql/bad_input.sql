@@ -1,4 +1,4 @@
--- CRD-11 and every other rule at its edges: whatever a caller passes, the answer is a decision or an error of
+-- Every rule at its edges: whatever a caller passes, the answer is a decision or an error of
 -- purser's own with the value in it, and nothing is changed by what was refused.
 SET timezone = 'UTC';
 SET datestyle = 'ISO, YMD';

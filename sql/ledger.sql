@@ -30,13 +30,13 @@ EXCEPTION WHEN SQLSTATE 'ZZ999' THEN
 END
 $$;
 
--- Every column but the fingerprint of the request is covered by the hash, or by what the entries around it say.
+-- Every column of an entry is covered by its hash, or by what the entries around it say.
 SELECT * FROM pg_temp.after($$UPDATE purser.ledger SET amount = 1.000001 WHERE account_id = 'ledger-a' AND wallet = 'credits' AND entry_no = 4$$);
 SELECT column_name, v.path, v.rule
   FROM (VALUES ('direction', '''CREDIT'''), ('reason', '''gift'''), ('balance_after', '1000'), ('allocations', '''[]'''),
                ('allocations', $$'[{"kind": "purchased", "amount": 2, "grant_id": 2}]'$$), ('resource_type', '''toy'''),
                ('resource_id', '''j9'''), ('resource_title', '''Fun'''), ('resource_title', 'NULL'), ('breakdown', '''{"n": 9}'''),
-               ('notes', ''''''), ('notes', 'NULL'), ('correlation_id', '''c9'''), ('correlation_id', 'NULL'), ('refund_of', '3'),
+               ('notes', ''''''), ('notes', 'NULL'), ('fingerprint', 'sha256(''x'')'), ('fingerprint', 'NULL'), ('correlation_id', '''c9'''), ('correlation_id', 'NULL'), ('refund_of', '3'),
                ('created_at', '''2026-03-10 12:00:00.000001+00'''), ('effective_at', '''2026-03-11 12:00+00'''),
                ('hash', 'sha256(''x'')'))
          AS edits (column_name, value),
@@ -67,6 +67,19 @@ SELECT * FROM pg_temp.after($$UPDATE purser.wallet SET balance_micros = balance_
 SELECT * FROM pg_temp.after($$UPDATE purser.wallet SET last_entry_no = 7 WHERE account_id = 'ledger-a' AND wallet = 'credits'$$);
 SELECT * FROM pg_temp.after($$UPDATE purser.wallet SET head_hash = sha256('x') WHERE account_id = 'ledger-a' AND wallet = 'credits'$$);
 SELECT * FROM pg_temp.after($$UPDATE purser.wallet SET lot_remaining_micros[2] = 500000000 WHERE account_id = 'ledger-a' AND wallet = 'credits'$$);
+-- Credits moved from one grant to another, a lot that lives longer or is another kind, a record edited or gone.
+SELECT * FROM pg_temp.after($$UPDATE purser.wallet SET lot_remaining_micros = ARRAY[lot_remaining_micros[1] - 5000000, lot_remaining_micros[2] + 5000000] WHERE account_id = 'ledger-a' AND wallet = 'credits'$$);
+SELECT column_name, v.path, v.rule
+  FROM (VALUES ('lot_expires_at[1]', '''2099-01-01'''), ('lot_kinds[1]', '''purchased'''), ('lot_priorities[1]', '99'))
+         AS edits (column_name, value),
+       LATERAL pg_temp.after(format('UPDATE purser.wallet SET %s = %s WHERE account_id = %L AND wallet = %L',
+                                    column_name, value, 'ledger-a', 'credits')) AS v;
+SELECT column_name, v.path, v.rule
+  FROM (VALUES ('kind', '''purchased'''), ('amount', '1000'), ('priority', '99'), ('expires_at', '''2099-01-01'''), ('entry_no', '2'))
+         AS edits (column_name, value),
+       LATERAL pg_temp.after(format('UPDATE purser.credit_grant SET %I = %s WHERE account_id = %L AND wallet = %L AND grant_id = 1',
+                                    column_name, value, 'ledger-a', 'credits')) AS v;
+SELECT * FROM pg_temp.after($$DELETE FROM purser.credit_grant WHERE account_id = 'ledger-a' AND wallet = 'credits' AND grant_id = 1$$);
 SELECT * FROM pg_temp.after($$DELETE FROM purser.wallet WHERE account_id = 'ledger-a' AND wallet = 'credits'$$);
 
 -- Nothing of it can be used: with the wallet row gone, calls fail and write nothing.

@@ -1,5 +1,5 @@
--- ADM-1, ADM-3, LED-1: an application can call its functions and do nothing else: it writes no table, reads
--- no other account, calls no internal or administrative function, sets no clock, and cannot smuggle an own
+-- ADM-1, ADM-3, LED-1: an application can call its functions and do nothing else: it touches no table,
+-- calls no internal or administrative function, sets no clock, and cannot smuggle an own
 -- operator, function or type into what runs with the owner's rights. The books are append-only for everybody.
 SET timezone = 'UTC';
 SET datestyle = 'ISO, YMD';

@@ -58,7 +58,7 @@ CREATE FUNCTION purser.verify_ledger(account_id text DEFAULT NULL) RETURNS SETOF
   LANGUAGE c STABLE SECURITY DEFINER
   AS 'MODULE_PATHNAME', 'purser_verify_ledger';
 COMMENT ON FUNCTION purser.verify_ledger(text) IS
-  'Recomputes the hash chain and the balances of one account or of all, and names what does not hold: entry_missing, entry_unreadable, hash_mismatch, balance_mismatch, head_mismatch, lots_mismatch, wallet_missing. No row means the books are as they were written. Blocks nobody.';
+  'Recomputes the hash chain and the balances of one account or of all, and names what does not hold: entry_missing, entry_unreadable, hash_mismatch, balance_mismatch, head_mismatch, lots_mismatch, grant_mismatch, wallet_missing. No row means the books are as they were written. Blocks nobody.';
 
 -- Views read with their owner's rights, so each repeats the rule of the row policies (privileges.sql).
 CREATE VIEW purser.grants WITH (security_barrier) AS

@@ -57,6 +57,8 @@ TEST(ChainHash, CoversEveryField) {
       [](LedgerEntry& e) { e.breakdown = "{}"; },
       [](LedgerEntry& e) { e.notes.reset(); },
       [](LedgerEntry& e) { e.correlation_id = ""; },
+      [](LedgerEntry& e) { e.fingerprint = Digest{}; },
+      [](LedgerEntry& e) { e.fingerprint = Digest{1}; },
       [](LedgerEntry& e) { e.refund_of.reset(); },
       [](LedgerEntry& e) { e.refund_of = 4; },
       [](LedgerEntry& e) { e.created_at = 1'001; },
