@@ -5,7 +5,8 @@
 namespace purser {
 namespace {
 
-constexpr char layout[] = "purser.ledger.1";
+// Layout 1 had no fingerprint; it was never released, so no entry is kept under it.
+constexpr char layout[] = "purser.ledger.2";
 
 std::string_view as_text(const Digest& digest) {
   return {reinterpret_cast<const char*>(digest.data()), digest.size()};

@@ -80,7 +80,7 @@ TEST(ChainHash, CoversTheHashBefore) {
 // Hashes stored in wallets depend on these bytes: a change here needs a new layout name.
 TEST(ChainHash, LayoutIsFixed) {
   EXPECT_EQ(hashed_bytes(charge()),
-            "15:purser.ledger.1"
+            "15:purser.ledger.2"
             "8:previouss32:" +
                 std::string(32, '\0') +
                 "10:account_ids4:acme"
@@ -103,6 +103,7 @@ TEST(ChainHash, LayoutIsFixed) {
                 "9:breakdownn"
                 "5:notess0:"
                 "14:correlation_idn"
+                "11:fingerprintn"
                 "9:refund_ofi1:3"
                 "10:created_ati4:1000"
                 "12:effective_ati3:900");
