@@ -140,15 +140,4 @@ const char* usage_level(std::int64_t used, std::optional<std::int64_t> limit, Wa
   return "ok";
 }
 
-int http_status(Reason reason) {
-  switch (reason) {
-    case Reason::ok:
-      return 200;
-    case Reason::quota_exceeded:
-      return 429;
-    default:
-      return 403;
-  }
-}
-
 }  // namespace purser

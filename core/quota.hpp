@@ -67,7 +67,4 @@ Decision counted(const QuotaRule& rule, QuotaState state, std::int64_t amount);
 
 const char* usage_level(std::int64_t used, std::optional<std::int64_t> limit, WarnLevels levels);
 
-// 200, 403 (not included, account not active) or 429 (used up).
-int http_status(Reason reason);
-
 }  // namespace purser

@@ -90,10 +90,9 @@ namespace {
 
 // Parameters as SPI wants them: values beside a string with 'n' for each NULL.
 struct Parameters {
-  static constexpr std::size_t most = 24;
-
   explicit Parameters(std::span<const Value> values) {
-    if (values.size() > most) throw std::logic_error("too many parameters for a statement");
+    if (values.size() > most_parameters)
+      throw std::logic_error("too many parameters for a statement");
     std::size_t i = 0;
     for (const Value& value : values) {
       datums[i] = value.datum;
@@ -101,8 +100,8 @@ struct Parameters {
     }
   }
 
-  Datum datums[most];
-  char nulls[most];
+  Datum datums[most_parameters];
+  char nulls[most_parameters];
 };
 
 Rows result_of(int code, const char* sql) {

@@ -78,6 +78,8 @@ class Rows {
   std::uint64_t processed_;
 };
 
+inline constexpr std::size_t most_parameters = 24;
+
 // A statement with its parameter types, defined once as a static object beside the code that runs
 // it. Its text names every object with its schema and every operator with OPERATOR(pg_catalog.…),
 // because it is parsed under the caller's search path with the extension owner's rights.
@@ -94,8 +96,6 @@ class Statement {
   Rows read(std::initializer_list<Value> values) { return execute(std::span(values), true); }
 
  private:
-  static constexpr int most_parameters = 24;
-
   Rows execute(std::span<const Value> values, bool read_only);
   void prepare();
 
