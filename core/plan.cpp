@@ -350,6 +350,23 @@ std::vector<Violation> read_plan(std::string_view json, const FeatureCatalog& ca
   return violations;
 }
 
+std::vector<Violation> read_feature_value(std::string_view json, const Feature& feature,
+                                          const FeatureValue& base, FeatureValue& value) {
+  Violations violations;
+  FeatureValue read = base;
+  // Documents are objects; the value stands in one of its own.
+  const std::string document = "{\"value\": " + std::string(json) + "}";
+  if (const std::optional<Json> object = read_document(document, violations)) {
+    const Place place(feature.code, feature.code, violations);
+    if (object->items.size() == 1)
+      read_value(object->items.front(), feature, place, read);
+    else
+      place.report("malformed_json", "must be one JSON value");
+  }
+  if (violations.empty()) value = std::move(read);
+  return violations;
+}
+
 std::string value_json(const FeatureValue& value) {
   switch (value.kind) {
     case FeatureKind::quota:

@@ -78,6 +78,11 @@ std::vector<Violation> read_feature(std::string_view code, std::string_view json
 std::vector<Violation> read_plan(std::string_view json, const FeatureCatalog& catalog,
                                  PlanVersion& version);
 
+// Reads the value of one feature alone, as an override gives it, over `base`: what it leaves unsaid
+// stays as it is there. Returns all that is wrong with it; empty when `value` is complete.
+std::vector<Violation> read_feature_value(std::string_view json, const Feature& feature,
+                                          const FeatureValue& base, FeatureValue& value);
+
 // A feature's value as JSON: a quota's limit (null when unlimited), true, 1.5, "assemblyai".
 std::string value_json(const FeatureValue& value);
 

@@ -345,6 +345,51 @@ TEST(FeatureDeclaration, EveryViolationIsReportedAtOnce) {
             (Found{{"default", "wrong_kind"}}));
 }
 
+// An override of one account: the value of one feature alone, over what its plan gives.
+Found violations_of_value(const char* code, const std::string& json) {
+  const FeatureCatalog features = catalog();
+  const Feature& feature = features.at(code);
+  FeatureValue value = feature.fallback;
+  const Found violations = found(read_feature_value(json, feature, feature.fallback, value));
+  if (!violations.empty()) {
+    EXPECT_EQ(value, feature.fallback) << "changed by " << json;
+  }
+  return violations;
+}
+
+TEST(FeatureValueAlone, IsReadOverTheBase) {
+  const FeatureCatalog features = catalog();
+  const Feature& feature = features.at("chat_messages");
+  FeatureValue base = feature.fallback;
+  base.quota.limit = 5;
+  base.quota.interval = Interval::week;
+  base.quota.levels = {50, 60};
+  FeatureValue value;
+  EXPECT_EQ(found(read_feature_value("70", feature, base, value)), Found());
+  EXPECT_EQ(value.quota.limit, 70);
+  EXPECT_EQ(value.quota.interval, Interval::week) << "the plan's own";
+  EXPECT_EQ(value.quota.levels, (WarnLevels{50, 60}));
+  EXPECT_EQ(found(read_feature_value(R"({"quota": null, "per": "year"})", feature, base, value)),
+            Found());
+  EXPECT_EQ(value.quota.limit, std::nullopt);
+  EXPECT_EQ(value.quota.interval, Interval::year);
+}
+
+TEST(FeatureValueAlone, IsRefusedLikeTheValueOfAPlan) {
+  EXPECT_EQ(violations_of_value("minutes", "-2"), (Found{{"minutes", "negative_quota"}}));
+  EXPECT_EQ(violations_of_value("minutes", R"({"quota": -2, "per": "hour", "colour": 1})"),
+            (Found{{"minutes.quota", "negative_quota"},
+                   {"minutes.per", "invalid_interval"},
+                   {"minutes.colour", "unknown_field"}}));
+  EXPECT_EQ(violations_of_value("auto_publish", "1"), (Found{{"auto_publish", "wrong_kind"}}));
+  EXPECT_EQ(violations_of_value("multiplier", "9"), (Found{{"multiplier", "out_of_range"}}));
+  EXPECT_EQ(violations_of_value("audio_pipeline", "\"tape\""),
+            (Found{{"audio_pipeline", "not_a_choice"}}));
+  EXPECT_EQ(violations_of_value("minutes", "1, \"more\": 2"),
+            (Found{{"minutes", "malformed_json"}}));
+  EXPECT_FALSE(violations_of_value("minutes", "").empty());
+}
+
 TEST(FeatureKind, NamesAreReadBack) {
   for (const char* name : {"quota", "switch", "number", "choice"}) {
     FeatureKind kind;
