@@ -25,6 +25,8 @@ inline constexpr char unknown_name[] = "PU012";    // account, plan, feature, op
 inline constexpr char invalid_amount[] = "PU013";  // not a number, not finite, too fine, too large
 inline constexpr char invalid_argument[] = "PU014";  // NULL, empty, too long or malformed
 inline constexpr char limit_reached[] = "PU015";     // a technical ceiling, such as live grants
+// PostgreSQL's own: repeat the transaction.
+inline constexpr char serialization_failure[] = "40001";
 }  // namespace sqlstate
 
 // message: lower case, no period, numbers in it. detail and hint: full sentences, may be empty.

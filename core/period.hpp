@@ -29,7 +29,7 @@ LocalTime to_local(Instant instant, const ZoneOffset& zone);
 // so 02:30 becomes 03:30. One in a fold (clocks went back over it) is its first occurrence.
 Instant to_instant(LocalTime local, const ZoneOffset& zone);
 
-// How often a quota starts again. `billing` follows the subscription's own anchor and interval.
+// How often a quota starts again.
 enum class Interval { day, week, month, year, lifetime };
 
 // Reads "day", "week", "month", "year", "lifetime"; returns false for anything else.

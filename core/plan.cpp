@@ -18,12 +18,14 @@ constexpr int longest_trial = 730;  // days, as Stripe allows
 
 void read_per(const Json& value, const Place& place, QuotaRule& rule) {
   if (value.type != JsonType::string) return place.wrong_kind("an interval", value);
-  const bool billing = value.text == "billing";
-  if (!billing && !parse_interval(value.text, rule.interval))
-    return place.report("invalid_interval",
-                        "must be day, week, month, year, lifetime or billing, not " + shown(value));
+  const bool billing = value.text == "billing" || value.text == "billing_year";
+  if (billing)
+    rule.interval = value.text == "billing" ? Interval::month : Interval::year;
+  else if (!parse_interval(value.text, rule.interval))
+    return place.report(
+        "invalid_interval",
+        "must be day, week, month, year, lifetime, billing or billing_year, not " + shown(value));
   rule.billing = billing;
-  if (billing) rule.interval = Interval::month;
 }
 
 // An integer, or null or -1 for unlimited.
@@ -54,15 +56,54 @@ void read_levels(const Json& object, const Place& place, WarnLevels& levels) {
                                                    std::to_string(levels.critical));
 }
 
+// Units, from `lowest` on.
+void read_units(const Json& object, const char* name, std::int64_t lowest, const Place& place,
+                std::optional<std::int64_t>& units) {
+  const Place here = place.field(name);
+  const Json* value = given(object, name);
+  if (!value || !require_integer(*value, here)) return;
+  const std::optional<std::int64_t> read = to_int64(value->text);
+  if (read && *read >= lowest)
+    units = read;
+  else
+    here.report("out_of_range", "must be between " + std::to_string(lowest) +
+                                    " and 9223372036854775807, not " + shown(*value));
+}
+
+void read_overage(const Json& value, const Place& place, bool& soft) {
+  if (value.type != JsonType::string) return place.wrong_kind("text", value);
+  if (value.text != "hard" && value.text != "soft")
+    return place.report("not_a_choice", "must be hard or soft, not " + shown(value));
+  soft = value.text == "soft";
+}
+
+// What happens at the edges of a quota: beyond the limit, at the end of a period, in one call.
+void read_edges(const Json& object, const Place& place, QuotaRule& rule) {
+  if (const Json* overage = given(object, "overage"))
+    read_overage(*overage, place.field("overage"), rule.soft);
+  std::optional<std::int64_t> grace = rule.grace, rollover = rule.rollover;
+  read_units(object, "grace", 0, place, grace);
+  read_units(object, "rollover", 0, place, rollover);
+  read_units(object, "per_call", 1, place, rule.per_call);
+  rule.grace = *grace;
+  rule.rollover = *rollover;
+  if (rule.soft && rule.grace > 0)
+    place.field("grace").report("contradiction", "has no meaning with a soft overage");
+  if (rule.rollover > 0 && rule.interval == Interval::lifetime)
+    place.field("rollover").report("contradiction", "has no meaning per lifetime");
+}
+
 void read_quota(const Json& value, const Place& place, QuotaRule& rule) {
   if (value.type != JsonType::object) return read_limit(value, place, rule);
-  allow_only({"quota", "per", "warn", "critical"}, value, place);
+  allow_only({"quota", "per", "warn", "critical", "overage", "grace", "rollover", "per_call"},
+             value, place);
   if (const Json* limit = value.find("quota"))
     read_limit(*limit, place.field("quota"), rule);
   else
     place.field("quota").missing();
   if (const Json* per = given(value, "per")) read_per(*per, place.field("per"), rule);
   read_levels(value, place, rule.levels);
+  read_edges(value, place, rule);
 }
 
 void read_number(const Json& value, const Feature& feature, const Place& place, Amount& number) {

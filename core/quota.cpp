@@ -44,34 +44,70 @@ void require_not_negative(std::int64_t amount) {
               "Usage only grows within a period.", "Pass an amount of 0 or more.");
 }
 
-std::optional<std::int64_t> remaining(const QuotaRule& rule, const QuotaState& state) {
-  if (!rule.limit) return std::nullopt;
-  const Wide left = *rule.limit - taken(state);
-  return static_cast<std::int64_t>(
-      std::clamp<Wide>(left, 0, std::numeric_limits<std::int64_t>::max()));
+constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+
+std::int64_t within_range(Wide value) {
+  return static_cast<std::int64_t>(std::clamp<Wide>(value, 0, most));
+}
+
+// What one call could take now. Nothing, where the plan gives nothing or the account may not act.
+std::optional<std::int64_t> max_amount(const QuotaRule& rule, const QuotaState& state) {
+  if (state.status != AccountStatus::active || rule.limit == 0) return 0;
+  if (!rule.limit || rule.soft) return rule.per_call;
+  const std::int64_t fits = within_range(Wide{*quota(rule, state)} + rule.grace - taken(state));
+  return std::min(fits, rule.per_call.value_or(most));
+}
+
+std::optional<std::int32_t> percent(std::int64_t used, std::optional<std::int64_t> quota) {
+  if (!quota || *quota == 0) return std::nullopt;
+  return static_cast<std::int32_t>(
+      std::min<Wide>(Wide{used} * 100 / *quota, std::numeric_limits<std::int32_t>::max()));
+}
+
+bool is_allowed(Reason reason) {
+  return reason == Reason::ok || reason == Reason::over_quota;
 }
 
 Decision standing(const QuotaRule& rule, const QuotaState& state, Reason reason) {
   Decision decision;
-  decision.allowed = reason == Reason::ok;
+  decision.allowed = is_allowed(reason);
   decision.reason = reason;
   decision.used = state.used;
-  decision.quota = rule.limit;
-  decision.remaining = remaining(rule, state);
-  decision.level = usage_level(state.used, rule.limit, rule.levels);
+  decision.quota = quota(rule, state);
+  if (decision.quota) decision.remaining = within_range(*decision.quota - taken(state));
+  decision.max_amount = max_amount(rule, state);
+  decision.percent = percent(state.used, decision.quota);
+  decision.level = usage_level(state.used, decision.quota, rule.levels);
   return decision;
 }
 
-Reason refusal(const QuotaRule& rule, const QuotaState& state, std::int64_t amount) {
+// Why a call may not take `amount`, or may although the quota does not hold it.
+Reason reason_for(const QuotaRule& rule, const QuotaState& state, std::int64_t amount) {
   if (state.status != AccountStatus::active) return reason_of(state.status);
-  if (!rule.limit) {
-    require_countable(state, amount);
-    return Reason::ok;
-  }
-  if (*rule.limit == 0) return Reason::feature_not_included;
+  if (rule.limit == 0) return Reason::feature_not_included;
+  if (rule.per_call && amount > *rule.per_call) return Reason::per_call_exceeded;
   // Nothing more is not refused, even to an account that a smaller plan left over its limit.
   if (amount == 0) return Reason::ok;
-  return taken(state) + amount > *rule.limit ? Reason::quota_exceeded : Reason::ok;
+  const std::optional<std::int64_t> whole = quota(rule, state);
+  if (whole && taken(state) + amount <= *whole) return Reason::ok;
+  if (whole && !rule.soft && taken(state) + amount > Wide{*whole} + rule.grace)
+    return Reason::quota_exceeded;
+  require_countable(state, amount);
+  return whole ? Reason::over_quota : Reason::ok;
+}
+
+// What a count that was made anyway has to be told of.
+Reason reason_after(const QuotaRule& rule, const QuotaState& state) {
+  if (state.status != AccountStatus::active) return reason_of(state.status);
+  if (rule.limit == 0) return Reason::feature_not_included;
+  const std::optional<std::int64_t> whole = quota(rule, state);
+  return whole && taken(state) > *whole ? Reason::over_quota : Reason::ok;
+}
+
+int severity(std::string_view level) {
+  if (level == "exhausted") return 3;
+  if (level == "critical") return 2;
+  return level == "warn" ? 1 : 0;
 }
 
 }  // namespace
@@ -104,8 +140,12 @@ const char* to_string(Reason reason) {
   switch (reason) {
     case Reason::ok:
       return "ok";
+    case Reason::over_quota:
+      return "over_quota";
     case Reason::quota_exceeded:
       return "quota_exceeded";
+    case Reason::per_call_exceeded:
+      return "per_call_exceeded";
     case Reason::feature_not_included:
       return "feature_not_included";
     case Reason::account_suspended:
@@ -118,16 +158,42 @@ const char* to_string(Reason reason) {
   return "account_deleted";
 }
 
+std::optional<std::int64_t> quota(const QuotaRule& rule, const QuotaState& state) {
+  if (!rule.limit || *rule.limit == 0) return rule.limit;
+  return within_range(Wide{*rule.limit} + std::min(state.carried, rule.rollover));
+}
+
 Decision decide(const QuotaRule& rule, const QuotaState& state, std::int64_t amount) {
   require_not_negative(amount);
-  return standing(rule, state, refusal(rule, state, amount));
+  return standing(rule, state, reason_for(rule, state, amount));
 }
 
 Decision counted(const QuotaRule& rule, QuotaState state, std::int64_t amount) {
   require_not_negative(amount);
   require_countable(state, amount);
   state.used += amount;
-  return standing(rule, state, Reason::ok);
+  Decision decision = standing(rule, state, reason_after(rule, state));
+  decision.allowed = true;
+  return decision;
+}
+
+Decision recorded(const QuotaRule& rule, QuotaState state, std::int64_t amount) {
+  if (amount >= 0) return counted(rule, state, amount);
+  if (amount < -state.used)
+    throw Error(sqlstate::invalid_amount,
+                "cannot take back " + std::to_string(-Wide{amount} > most ? most : -amount) +
+                    ": only " + std::to_string(state.used) + " used",
+                "Usage of a period is never below zero.", "Take back at most what was used.");
+  state.used += amount;
+  return counted(rule, state, 0);
+}
+
+std::int64_t carried_over(const QuotaRule& rule, const QuotaState& state, std::int64_t skipped) {
+  if (!rule.limit || *rule.limit == 0) return 0;
+  const Wide unused = std::max<Wide>(0, Wide{*quota(rule, state)} - state.used);
+  const Wide ceiling = rule.rollover;
+  return within_range(std::min(
+      ceiling, std::min(ceiling, unused) + Wide{*rule.limit} * std::max<Wide>(skipped, 0)));
 }
 
 // Levels speak of what was used. What is held may yet come back, so it raises no alarm.
@@ -138,6 +204,13 @@ const char* usage_level(std::int64_t used, std::optional<std::int64_t> limit, Wa
   if (percent_used >= Wide{*limit} * levels.critical) return "critical";
   if (percent_used >= Wide{*limit} * levels.warn) return "warn";
   return "ok";
+}
+
+const char* crossed_level(const QuotaRule& rule, const QuotaState& before, std::int64_t after) {
+  const std::optional<std::int64_t> whole = quota(rule, before);
+  const char* level = usage_level(after, whole, rule.levels);
+  const bool worse = severity(level) > severity(usage_level(before.used, whole, rule.levels));
+  return worse ? level : nullptr;
 }
 
 }  // namespace purser

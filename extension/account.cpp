@@ -30,7 +30,7 @@ AccountStatus stored_status(std::string_view text) {
   return status;
 }
 
-Account load_account(std::string_view account_id) {
+Account load_account(std::string_view account_id, Instant) {
   const pg::Rows rows = select_account.read({pg::text(account_id)});
   if (rows.empty()) return {};
   const pg::Row row = rows[0];
@@ -38,6 +38,10 @@ Account load_account(std::string_view account_id) {
                   row.optional_int4(3), std::nullopt};
   if (!row.is_null(4)) account.anchor = row.int8(4);
   return account;
+}
+
+Terms load_terms(std::string_view account_id, std::string_view, Instant now) {
+  return {load_account(account_id, now), std::nullopt, end_of_time};
 }
 
 void provision_account(std::string_view account_id, Instant now) {

@@ -18,9 +18,20 @@ struct Account {
   std::optional<std::string> plan;  // absent on the default plan
   std::optional<int> pinned_version;
   std::optional<LocalTime> anchor;  // of its billing periods
+  Instant until = end_of_time;  // when time alone will change the plan, its version or the anchor
 };
 
-Account load_account(std::string_view account_id);
+// As the active snapshot shows them at `now`.
+Account load_account(std::string_view account_id, Instant now);
+
+// What decides about one feature of one account.
+struct Terms {
+  Account account;
+  std::optional<std::string> override_value;  // JSON, read over the plan's value
+  Instant until = end_of_time;                // when time alone will change any of it
+};
+
+Terms load_terms(std::string_view account_id, std::string_view feature, Instant now);
 
 // Makes the account exist. Racing calls make one.
 void provision_account(std::string_view account_id, Instant now);

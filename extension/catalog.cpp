@@ -39,22 +39,6 @@ pg::Statement select_plan_version{
     " WHERE plan OPERATOR(pg_catalog.=) $1 AND version OPERATOR(pg_catalog.=) $2",
     {TEXTOID, INT4OID}};
 
-// Reads are made with a snapshot taken now, whatever the isolation level of the transaction.
-class NewestSnapshot {
- public:
-  NewestSnapshot() {
-    pg::guarded([] { PushActiveSnapshot(GetLatestSnapshot()); });
-  }
-  ~NewestSnapshot() {
-    if (std::uncaught_exceptions() == exceptions_) PopActiveSnapshot();
-  }
-  NewestSnapshot(const NewestSnapshot&) = delete;
-  NewestSnapshot& operator=(const NewestSnapshot&) = delete;
-
- private:
-  int exceptions_ = std::uncaught_exceptions();
-};
-
 Feature stored_feature(const pg::Row& row) {
   Feature feature;
   const std::string code = row.string(0);
@@ -125,7 +109,7 @@ const PlanVersion* Catalog::cached_version(std::string_view plan, std::optional<
 FeatureCatalog Catalog::load_features() {
   FeatureCatalog loaded;
   pg::Spi spi;
-  NewestSnapshot snapshot;
+  pg::NewestSnapshot snapshot;
   const pg::Rows features = select_features.read({});
   for (std::uint64_t i = 0; i < features.size(); ++i) {
     Feature feature = stored_feature(features[i]);
@@ -137,7 +121,7 @@ FeatureCatalog Catalog::load_features() {
 std::shared_ptr<Catalog> Catalog::load() {
   auto loaded = std::make_shared<Catalog>();
   pg::Spi spi;
-  NewestSnapshot snapshot;
+  pg::NewestSnapshot snapshot;
   loaded->features_ = load_features();
   const pg::Rows settings = select_settings.read({});
   for (std::uint64_t i = 0; i < settings.size(); ++i)

@@ -194,7 +194,7 @@ Outcome charge_locked(const ChargeRequest& request, const Digest& fingerprint, I
   std::optional<Wallet> wallet = lock_wallet(request.account_id, request.wallet);
   if (!wallet) {
     if (auto outcome = before()) return *outcome;
-    require_active(request.account_id, load_account(request.account_id).status);
+    require_active(request.account_id, load_account(request.account_id, now).status);
     refuse_insufficient(request, Amount());
   }
   if (wallet->status != AccountStatus::active || has_expired(*wallet, now)) {

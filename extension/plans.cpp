@@ -4,6 +4,7 @@
 #include "core/plan.hpp"
 #include "extension/account.hpp"
 #include "extension/catalog.hpp"
+#include "extension/pg/clock.hpp"
 #include "extension/pg/result.hpp"
 
 namespace purser {
@@ -28,7 +29,7 @@ Given given(FunctionCallInfo fcinfo) {
   pg::Spi spi;
   const auto plans = catalog();
   plans->feature(feature);
-  const Account account = load_account(account_id);
+  const Account account = load_account(account_id, pg::now());
   const PlanVersion& plan = plans->version(account.plan, account.pinned_version);
   return {account.status, plan.features.find(feature)->second};
 }

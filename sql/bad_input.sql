@@ -147,8 +147,8 @@ SELECT left(tried(format('SELECT purser.charge_credits(%L, 1, %L, %L, breakdown 
                          jsonb_build_object('x', repeat('x', 1100000)))), 60) AS answer;
 
 -- Decisions made by hand.
-SELECT purser.http_status(NULL), purser.http_status(ROW(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::purser.decision);
-SELECT purser.http_body(NULL), purser.http_body(ROW(false, 'new_reason', 'a', 'minutes', 1, 1, 0, NULL, 'ok')::purser.decision) ->> 'detail' AS detail;
+SELECT purser.http_status(NULL), purser.http_status(ROW(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::purser.decision);
+SELECT purser.http_body(NULL), purser.http_body(ROW(false, 'new_reason', 'a', 'minutes', 1, 1, 0, NULL, 'ok', 100, 0, 0, NULL)::purser.decision) ->> 'detail' AS detail;
 
 -- After all that nothing was charged or counted that should not have been, and the books are in order.
 SELECT feature, used FROM purser.entitlement WHERE account_id = 'bad-a' AND used > 0;

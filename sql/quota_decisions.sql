@@ -69,7 +69,7 @@ SELECT purser.publish_plan('decide', '{"name": "Decide", "features": {"minutes":
                            'tester', 'levels') ->> 'version' AS version;
 SELECT purser.subscribe('decide-b', 'decide', 'tester');
 SELECT purser.http_status(d), jsonb_pretty(purser.http_body(d)) FROM purser.check_and_increment('decide-b', 'sites') AS d;
-SELECT reason, purser.http_status(ROW(false, reason, 'a', 'minutes', 1, 1, 0, NULL, 'ok')::purser.decision)
+SELECT reason, purser.http_status(ROW(false, reason, 'a', 'minutes', 1, 1, 0, NULL, 'ok', 100, 0, 0, NULL)::purser.decision)
   FROM unnest('{ok, quota_exceeded, feature_not_included, account_suspended, account_banned, account_deleted}'::text[]) AS reason;
 SELECT purser.set_account_status('decide-c', 'banned', 'tester', 'abuse');
 SELECT purser.http_status(d), jsonb_pretty(purser.http_body(d)) FROM purser.check_and_increment('decide-c', 'minutes') AS d;

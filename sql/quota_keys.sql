@@ -48,7 +48,7 @@ SELECT allowed, used FROM purser.check_and_increment('key-c', 'chat_messages', 1
 ROLLBACK TO before;
 SELECT allowed, used FROM purser.check_and_increment('key-c', 'chat_messages', 2, 'message-2');
 COMMIT;
-SELECT idempotency_key, (answer).used, created_at FROM purser.quota_key WHERE account_id = 'key-c' ORDER BY 1;
+SELECT idempotency_key, answers -> 0 -> 'used' AS used, created_at FROM purser.quota_key WHERE account_id = 'key-c' ORDER BY 1;
 
 -- An unlimited answer, with its NULLs, comes back as it was given.
 SELECT purser.subscribe('key-d', 'unlimited', 'tester');

@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t most_columns = 32;
 
 struct Columns {
-  explicit Columns(std::initializer_list<Value> columns) {
+  explicit Columns(std::span<const Value> columns) {
     if (columns.size() > most_columns) throw std::logic_error("too many columns in a result");
     std::size_t i = 0;
     for (const Value& column : columns) {
@@ -42,7 +42,7 @@ TupleDesc result_type(FunctionCallInfo fcinfo) {
 
 }  // namespace
 
-Datum composite(FunctionCallInfo fcinfo, std::initializer_list<Value> columns) {
+Datum composite(FunctionCallInfo fcinfo, std::span<const Value> columns) {
   Columns values(columns);
   return guarded([&] {
     return HeapTupleGetDatum(
@@ -55,7 +55,7 @@ RowSet::RowSet(FunctionCallInfo fcinfo) : result_(nullptr) {
   result_ = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
 }
 
-void RowSet::add(std::initializer_list<Value> columns) {
+void RowSet::add(std::span<const Value> columns) {
   Columns values(columns);
   guarded([&] {
     tuplestore_putvalues(result_->setResult, result_->setDesc, values.datums.data(),

@@ -55,6 +55,14 @@ ScratchMemory::~ScratchMemory() {
   if (std::uncaught_exceptions() == exceptions_) MemoryContextDelete(own_);
 }
 
+NewestSnapshot::NewestSnapshot() : exceptions_(std::uncaught_exceptions()) {
+  guarded([] { PushActiveSnapshot(GetLatestSnapshot()); });
+}
+
+NewestSnapshot::~NewestSnapshot() {
+  if (std::uncaught_exceptions() == exceptions_) PopActiveSnapshot();
+}
+
 bool Row::is_null(int column) const {
   bool null = false;
   heap_getattr(tuple_, column + 1, columns_, &null);

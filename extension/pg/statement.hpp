@@ -37,6 +37,18 @@ class ScratchMemory {
   MemoryContext own_;
 };
 
+// What read() sees in this scope is as of now, whatever the isolation level of the transaction.
+class NewestSnapshot {
+ public:
+  NewestSnapshot();
+  ~NewestSnapshot();
+  NewestSnapshot(const NewestSnapshot&) = delete;
+  NewestSnapshot& operator=(const NewestSnapshot&) = delete;
+
+ private:
+  int exceptions_;
+};
+
 // One row of a result.
 class Row {
  public:

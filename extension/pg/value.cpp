@@ -7,6 +7,8 @@
 extern "C" {
 #include "common/cryptohash.h"
 #include "common/sha2.h"
+#include "utils/array.h"
+#include "utils/datetime.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
@@ -162,6 +164,15 @@ std::vector<std::string> read_text_array(Datum datum) {
   return result;
 }
 
+std::string json_timestamptz(Instant instant) {
+  if (instant == begin_of_time || instant == end_of_time) return "null";
+  return guarded([&] {
+    char* text = static_cast<char*>(palloc(MAXDATELEN + 1));
+    JsonEncodeDateTime(text, TimestampTzGetDatum(instant), TIMESTAMPTZOID, nullptr);
+    return psprintf("\"%s\"", text);
+  });
+}
+
 std::string json_string(std::string_view text) {
   const std::string copy(text);
   const char* source = copy.c_str();
@@ -230,6 +241,19 @@ void require_length(std::string_view value, const char* name, std::size_t limit)
               {}, "Pass a shorter value.");
 }
 
+void require_id(std::string_view value, const char* name) {
+  if (value.empty())
+    throw Error(sqlstate::invalid_argument, quoted_argument(name) + " is empty", {},
+                std::string("Pass a value for ") + name + ".");
+  require_length(value, name, longest_id);
+  require_printable(value, name);
+}
+
+void require_no_nulls(Datum array, const char* name) {
+  if (!guarded([&] { return array_contains_nulls(DatumGetArrayTypeP(array)); })) return;
+  throw Error(sqlstate::invalid_argument, quoted_argument(name) + " contains a null", {},
+              "Pass a value in every place of the array.");
+}
 }  // namespace
 
 void Arguments::require(int i, const char* name) const {
@@ -241,12 +265,22 @@ void Arguments::require(int i, const char* name) const {
 std::string_view Arguments::id(int i, const char* name) const {
   require(i, name);
   const std::string_view value = read_text(datum(i));
-  if (value.empty())
-    throw Error(sqlstate::invalid_argument, quoted_argument(name) + " is empty", {},
-                std::string("Pass a value for ") + name + ".");
-  require_length(value, name, longest_id);
-  require_printable(value, name);
+  require_id(value, name);
   return value;
+}
+
+std::vector<std::string> Arguments::ids(int i, const char* name) const {
+  require(i, name);
+  require_no_nulls(datum(i), name);
+  std::vector<std::string> values = read_text_array(datum(i));
+  for (const std::string& value : values) require_id(value, name);
+  return values;
+}
+
+std::vector<std::int64_t> Arguments::int8s(int i, const char* name) const {
+  require(i, name);
+  require_no_nulls(datum(i), name);
+  return read_int8_array(datum(i));
 }
 
 std::optional<std::string> Arguments::optional_id(int i, const char* name) const {

@@ -80,6 +80,9 @@ inline Instant read_timestamptz(Datum datum) {
 // The text as a JSON string, quotes included.
 std::string json_string(std::string_view text);
 
+// The instant as a JSON string in ISO 8601; null for the ends of time.
+std::string json_timestamptz(Instant instant);
+
 // SHA-256 as the server computes it.
 Digest sha256(std::string_view bytes);
 
@@ -96,6 +99,9 @@ class Arguments {
   std::optional<std::string> optional_id(int i, const char* name) const;
   // Free text of at most `limit` bytes; nullopt for NULL.
   std::optional<std::string> optional_text(int i, const char* name, std::size_t limit) const;
+  // Arrays without NULLs.
+  std::vector<std::string> ids(int i, const char* name) const;
+  std::vector<std::int64_t> int8s(int i, const char* name) const;
   Amount positive_amount(int i, const char* name) const;
   std::int64_t int8(int i, const char* name) const;
   std::optional<std::string> optional_jsonb(int i, const char* name) const;

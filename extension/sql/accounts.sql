@@ -23,6 +23,12 @@ $$;
 COMMENT ON FUNCTION purser._lock_account(text) IS
   'Internal. Makes the account exist and locks it with all its entitlements.';
 
+CREATE FUNCTION purser._terms_changed(account_id text) RETURNS void
+  LANGUAGE c VOLATILE STRICT
+  AS 'MODULE_PATHNAME', 'purser_terms_changed';
+COMMENT ON FUNCTION purser._terms_changed(text) IS
+  'Internal. Makes the next decision on each feature of the account look its terms up again. Called, with the account locked, by whoever changes its status, plan, time zone or overrides.';
+
 CREATE FUNCTION purser.open_account(
   account_id text,
   time_zone text DEFAULT 'UTC',
@@ -69,7 +75,7 @@ BEGIN
       USING ERRCODE = 'PU010', HINT = 'A superadmin cannot be suspended, banned or deleted.';
   END IF;
   UPDATE purser.account AS a SET status = set_account_status.status WHERE a.account_id = account.account_id;
-  UPDATE purser.entitlement AS e SET status = set_account_status.status WHERE e.account_id = account.account_id;
+  PERFORM purser._terms_changed(account.account_id);
   PERFORM FROM purser.wallet AS w WHERE w.account_id = account.account_id ORDER BY w.wallet FOR NO KEY UPDATE;
   UPDATE purser.wallet AS w SET status = set_account_status.status WHERE w.account_id = account.account_id;
   PERFORM purser._audit(actor, 'account.status_changed', account.account_id, 'account', account.account_id,
@@ -144,12 +150,7 @@ BEGIN
          (account_id, subscription_no, plan, pinned_version, status, anchor, started_at, actor)
   VALUES (account.account_id, next_no, _set_subscription.plan, _set_subscription.pinned_version, 'active',
           coalesce(live.anchor, at AT TIME ZONE account.time_zone), at, actor);
-  UPDATE purser.entitlement AS e
-     SET plan = _set_subscription.plan,
-         pinned_version = _set_subscription.pinned_version,
-         anchor = coalesce(live.anchor, at AT TIME ZONE account.time_zone),
-         per = CASE WHEN e.per = 'billing' AND live.anchor IS NULL THEN 'moved' ELSE e.per END
-   WHERE e.account_id = account.account_id;
+  PERFORM purser._terms_changed(account.account_id);
   PERFORM purser._audit(actor, 'subscription.started', account.account_id, 'plan', _set_subscription.plan,
                         jsonb_build_object('subscription_no', next_no, 'from', live.plan,
                                            'pinned_version', _set_subscription.pinned_version));
@@ -201,10 +202,7 @@ BEGIN
   IF NOT FOUND THEN
     RETURN false;
   END IF;
-  UPDATE purser.entitlement AS e
-     SET plan = NULL, pinned_version = NULL, anchor = NULL,
-         per = CASE WHEN e.per = 'billing' THEN 'moved' ELSE e.per END
-   WHERE e.account_id = account.account_id;
+  PERFORM purser._terms_changed(account.account_id);
   PERFORM purser._audit(actor, 'subscription.canceled', account.account_id, 'account', account.account_id, '{}');
   RETURN true;
 END

@@ -37,6 +37,16 @@ END;
 COMMENT ON FUNCTION purser._audit(text, text, text, text, text, jsonb) IS
   'Internal. Appends one audit event to the running transaction.';
 
+CREATE FUNCTION purser._emit(kind text, account_id text, payload jsonb) RETURNS void
+  LANGUAGE sql
+  SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  INSERT INTO purser.event (event_id, at, kind, account_id, payload)
+  VALUES (pg_catalog.gen_random_uuid()::text, purser.clock(), kind, account_id, payload);
+END;
+COMMENT ON FUNCTION purser._emit(text, text, jsonb) IS
+  'Internal. Appends one event to the running transaction.';
+
 CREATE FUNCTION purser.setting(name text) RETURNS text
   LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp

@@ -9,6 +9,7 @@ GRANT EXECUTE ON FUNCTION
   purser.clock(),
   purser.setting(text),
   purser.check_and_increment(text, text, bigint, text),
+  purser.check_and_increment_batch(text[], text[], bigint[], text[]),
   purser.check_quota(text, text, bigint),
   purser.usage(text),
   purser.http_status(purser.decision),
@@ -46,7 +47,7 @@ GRANT SELECT ON
   purser.credit_grant, purser.ledger, purser.plan, purser.plan_version, purser.feature, purser.setting,
   purser.usage_history, purser.grants, purser.ledger_entries
 TO purser_admin, purser_reader;
-GRANT SELECT ON purser.audit_event, purser.job TO purser_admin;
+GRANT SELECT ON purser.audit_event, purser.event, purser.job TO purser_admin;
 
 DO $$
 DECLARE

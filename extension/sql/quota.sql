@@ -2,11 +2,12 @@
 -- with its schema, which is why they need no search_path of their own.
 
 CREATE FUNCTION purser._admits(
-  status text, plan text, pinned_version integer, feature text, per text, used bigint, held bigint, amount bigint
+  status text, plan text, pinned_version integer, feature text, per text, override text, used bigint, held bigint,
+  carried bigint, amount bigint
 ) RETURNS boolean
   LANGUAGE c STABLE PARALLEL SAFE
   AS 'MODULE_PATHNAME', 'purser_admits';
-COMMENT ON FUNCTION purser._admits(text, text, integer, text, text, bigint, bigint, bigint) IS
+COMMENT ON FUNCTION purser._admits(text, text, integer, text, text, text, bigint, bigint, bigint, bigint) IS
   'Internal. Whether a row of purser.entitlement takes the amount, by the plan version this session has in memory.';
 
 CREATE FUNCTION purser.check_and_increment(
@@ -19,6 +20,17 @@ CREATE FUNCTION purser.check_and_increment(
   AS 'MODULE_PATHNAME', 'purser_check_and_increment';
 COMMENT ON FUNCTION purser.check_and_increment(text, text, bigint, text) IS
   'Decides whether the account may use amount units of the feature, and counts them when it may, in one atomic step of the caller''s transaction. A refusal writes nothing. With an idempotency key a retry counts once and gets the first answer; a refused call leaves no key, so its retry is decided anew. PU005 for a key used for another request, PU012 for an unknown feature, PU013 for an amount below 1, PU014 for unusable arguments.';
+
+CREATE FUNCTION purser.check_and_increment_batch(
+  account_ids text[],
+  features text[],
+  amounts bigint[] DEFAULT NULL,
+  idempotency_keys text[] DEFAULT NULL
+) RETURNS SETOF purser.decision
+  LANGUAGE c VOLATILE SECURITY DEFINER
+  AS 'MODULE_PATHNAME', 'purser_check_and_increment_batch';
+COMMENT ON FUNCTION purser.check_and_increment_batch(text[], text[], bigint[], text[]) IS
+  'Many calls of check_and_increment() in one, for workers and importers: element i of every array belongs to increment i, and row i of the answer to it. Each is decided for itself. Rows are locked in one order, so that overlapping batches cannot deadlock. amounts are 1 where NULL is passed for the array. At most 100000 increments (PU015); PU014 for arrays of unequal length or with NULLs.';
 
 CREATE FUNCTION purser.check_quota(
   account_id text,

@@ -3,8 +3,8 @@
 -- account. entitlement, wallet and ledger have no CHECK either: PostgreSQL parses each anew in every
 -- statement, and their rows are written by the rules in core alone; verify_ledger() finds what is not.
 -- Rows are locked in one order everywhere:
---   account, then entitlement by (account_id, feature), then wallet by (account_id, wallet),
---   then ledger.
+--   account, then entitlement by (account_id, feature), then its stripes and holds, then wallet by
+--   (account_id, wallet), then ledger.
 
 -- Results ---------------------------------------------------------------------------------------
 
@@ -17,10 +17,14 @@ CREATE TYPE purser.decision AS (
   quota bigint,
   remaining bigint,
   resets_at timestamptz,
-  level text
+  level text,
+  percent integer,
+  held bigint,
+  max_amount bigint,
+  hold_id text
 );
 COMMENT ON TYPE purser.decision IS
-  'Answer to a quota question. reason: ok, quota_exceeded, feature_not_included, account_suspended, account_banned, account_deleted. quota and remaining are NULL when unlimited; resets_at is NULL when the quota never resets. level: ok, warn, critical, exhausted, unlimited.';
+  'Answer to a quota question. reason: ok; over_quota (allowed or recorded although the quota is used up: soft cap, grace); quota_exceeded, per_call_exceeded, feature_not_included, account_suspended, account_banned, account_deleted. used: units counted in the running period; held: set aside by open holds; quota and remaining (never negative) are NULL when unlimited, and include what was rolled over. max_amount: the most one call could take now, NULL when there is no bound. percent: of the quota used, rounded down. resets_at is NULL when the quota never resets. level: ok, warn, critical, exhausted, unlimited. hold_id: of the hold the call made or ended.';
 
 CREATE TYPE purser.ledger_entry AS (
   entry_id text,
@@ -108,26 +112,32 @@ CREATE UNIQUE INDEX subscription_one_live ON purser.subscription (account_id) WH
 COMMENT ON TABLE purser.subscription IS 'Subscriptions, live and past; at most one live per account. pinned_version is NULL when it follows the latest version of its plan. anchor is the start on the account''s wall clock, from which billing periods are counted.';
 
 -- Everything a decision needs in one row, so that counting is one statement on one row. The columns
--- status, plan, pinned_version, anchor and time_zone are copies, kept equal to their origin by the
--- transaction that changes it. used changes with every call: no index may cover it, and the free
--- space keeps the new row version on the same page. quota.cpp knows the columns by their order.
+-- status, plan, pinned_version, anchor, time_zone and override are the account's terms as of the last
+-- time they were looked up; they and the period hold until fresh_until, after which the next call looks
+-- again. Whoever changes the terms sets it to -infinity in the same transaction (_terms_changed).
+-- used changes with every call: no index may cover it, and the free space keeps the new row version on
+-- the same page. entitlement.cpp knows the columns by their order.
 CREATE TABLE purser.entitlement (
   account_id text COLLATE "C" NOT NULL,
   feature text COLLATE "C" NOT NULL,
   used bigint NOT NULL DEFAULT 0,
   held bigint NOT NULL DEFAULT 0,
+  carried bigint NOT NULL DEFAULT 0,
   lifetime bigint NOT NULL DEFAULT 0,
   period_start timestamptz NOT NULL DEFAULT '-infinity',
   period_end timestamptz NOT NULL DEFAULT '-infinity',
+  fresh_until timestamptz NOT NULL DEFAULT '-infinity',
   pinned_version integer,
+  stripes integer NOT NULL DEFAULT 0,
   anchor timestamp,
-  status text COLLATE "C" NOT NULL,
+  status text COLLATE "C" NOT NULL DEFAULT 'active',
   plan text COLLATE "C",
   per text COLLATE "C" NOT NULL DEFAULT '',
-  time_zone text COLLATE "C" NOT NULL,
+  time_zone text COLLATE "C" NOT NULL DEFAULT 'UTC',
+  override text,
   PRIMARY KEY (account_id, feature)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE purser.entitlement IS 'One account''s running count of one metered feature. plan is NULL on the default plan. per names the kind of period the bounds were computed for; moved when the anchor changed since.';
+COMMENT ON TABLE purser.entitlement IS 'One account''s running count of one metered feature, with the terms it is decided by, which hold until fresh_until. carried: unused quota of earlier periods. held: sum of the open holds. plan is NULL on the default plan. per names the kind of period the bounds were computed for. stripes: rows of purser.entitlement_stripe that count beside this one.';
 
 CREATE TABLE purser.usage_period (
   account_id text COLLATE "C" NOT NULL,
@@ -140,15 +150,32 @@ CREATE TABLE purser.usage_period (
 );
 COMMENT ON TABLE purser.usage_period IS 'Usage of periods that are over; the running period is in purser.entitlement.';
 
+CREATE TABLE purser.quota_hold (
+  account_id text COLLATE "C" NOT NULL,
+  hold_id text COLLATE "C" NOT NULL,
+  feature text COLLATE "C" NOT NULL,
+  amount bigint NOT NULL CHECK (amount > 0),
+  state text COLLATE "C" NOT NULL CHECK (state IN ('open', 'committed', 'released', 'expired')),
+  committed bigint,
+  expires_at timestamptz NOT NULL,
+  created_at timestamptz NOT NULL,
+  ended_at timestamptz,
+  PRIMARY KEY (account_id, hold_id),
+  CHECK ((ended_at IS NULL) = (state = 'open')),
+  CHECK ((committed IS NULL) = (state <> 'committed'))
+);
+CREATE INDEX quota_hold_open ON purser.quota_hold (account_id, feature, expires_at) WHERE state = 'open';
+COMMENT ON TABLE purser.quota_hold IS 'Quota set aside for work in flight. A hold ends once: committed (with what was really used), released, or expired. An open hold whose expires_at has passed counts for nothing, whether or not its row says expired yet.';
+
 CREATE TABLE purser.quota_key (
   account_id text COLLATE "C" NOT NULL,
   idempotency_key text COLLATE "C" NOT NULL,
   fingerprint bytea NOT NULL,
-  answer purser.decision NOT NULL,
+  answers jsonb NOT NULL,
   created_at timestamptz NOT NULL,
   PRIMARY KEY (account_id, idempotency_key)
 );
-COMMENT ON TABLE purser.quota_key IS 'Idempotency keys of increments that counted, with the answer a retry gets. They do not expire. A refusal counts nothing and leaves no key.';
+COMMENT ON TABLE purser.quota_key IS 'Idempotency keys of increments that counted, with the answers a retry gets (rows of purser.decision). They do not expire. A refusal counts nothing and leaves no key.';
 
 -- Credits -----------------------------------------------------------------------------------------
 
@@ -235,6 +262,17 @@ CREATE TABLE purser.audit_event (
 CREATE INDEX audit_event_at ON purser.audit_event (at);
 CREATE INDEX audit_event_account ON purser.audit_event (account_id, at);
 COMMENT ON TABLE purser.audit_event IS 'Who did what to what, when and from where. Append-only: no role but the owner may write, and only through the functions.';
+
+CREATE TABLE purser.event (
+  event_id text COLLATE "C" PRIMARY KEY,
+  at timestamptz NOT NULL,
+  kind text COLLATE "C" NOT NULL,
+  account_id text COLLATE "C",
+  payload jsonb NOT NULL
+);
+CREATE INDEX event_at ON purser.event (at);
+CREATE INDEX event_account ON purser.event (account_id, at);
+COMMENT ON TABLE purser.event IS 'What happened that someone may want to be told: written in the transaction in which it happened, so an event of a rolled-back transaction does not exist.';
 
 CREATE TABLE purser.job (
   job_id text COLLATE "C" PRIMARY KEY,

@@ -98,6 +98,37 @@ TEST(Plan, ReadsACompleteDocument) {
   EXPECT_EQ(version.features.at("multiplier").number, Amount::parse("1.5"));
 }
 
+TEST(Plan, AQuotaSaysWhatHappensAtItsEdges) {
+  const QuotaRule rule = plan_with(R"({"minutes": {"quota": 100, "grace": 5, "rollover": 250,
+                                                   "per_call": 15}})")
+                             .features.at("minutes")
+                             .quota;
+  EXPECT_FALSE(rule.soft);
+  EXPECT_EQ(rule.grace, 5);
+  EXPECT_EQ(rule.rollover, 250);
+  EXPECT_EQ(rule.per_call, 15);
+  EXPECT_TRUE(plan_with(R"({"minutes": {"quota": 100, "overage": "soft"}})")
+                  .features.at("minutes")
+                  .quota.soft);
+  const QuotaRule yearly =
+      plan_with(R"({"minutes": {"quota": 1, "per": "billing_year"}})").features.at("minutes").quota;
+  EXPECT_TRUE(yearly.billing);
+  EXPECT_EQ(yearly.interval, Interval::year);
+}
+
+TEST(Plan, EdgesThatMakeNoSenseAreNamed) {
+  EXPECT_EQ(violations_of_plan(R"({"name": "Pro", "features": {
+    "minutes": {"quota": 100, "overage": "maybe", "grace": -1, "rollover": 1.5, "per_call": 0},
+    "chat_messages": {"quota": 5, "overage": "soft", "grace": 2, "per": "lifetime", "rollover": 3}
+  }})"),
+            (Found{{"features.chat_messages.grace", "contradiction"},
+                   {"features.chat_messages.rollover", "contradiction"},
+                   {"features.minutes.overage", "not_a_choice"},
+                   {"features.minutes.grace", "out_of_range"},
+                   {"features.minutes.rollover", "not_an_integer"},
+                   {"features.minutes.per_call", "out_of_range"}}));
+}
+
 TEST(Plan, PricesHaveTrialsAndPlansCanBeWithdrawn) {
   PlanVersion version;
   EXPECT_TRUE(read_plan(R"({"name": "Pro", "active": false, "prices": [

@@ -24,8 +24,8 @@ QuotaRule limited(std::int64_t limit) {
   return rule;
 }
 
-QuotaState active(std::int64_t used, std::int64_t held = 0) {
-  return {AccountStatus::active, used, held};
+QuotaState active(std::int64_t used, std::int64_t held = 0, std::int64_t carried = 0) {
+  return {AccountStatus::active, used, held, carried};
 }
 
 // Small counts and counts near 2^63 alike.
@@ -110,6 +110,126 @@ TEST(Quota, NegativeAmountIsRefused) {
   EXPECT_TRUE(refused_with(sqlstate::invalid_amount, [] { counted(limited(1), active(0), -1); }));
 }
 
+TEST(Quota, SoftCapCountsOnAndSaysSo) {
+  QuotaRule rule = limited(10);
+  rule.soft = true;
+  EXPECT_EQ(decide(rule, active(9), 1).reason, Reason::ok);
+  const Decision over = decide(rule, active(9), 5);
+  EXPECT_TRUE(over.allowed);
+  EXPECT_EQ(over.reason, Reason::over_quota);
+  EXPECT_FALSE(over.max_amount) << "nothing bounds a call";
+  const Decision after = counted(rule, active(9), 5);
+  EXPECT_TRUE(after.allowed);
+  EXPECT_EQ(after.reason, Reason::over_quota);
+  EXPECT_EQ(after.used, 14);
+  EXPECT_EQ(after.remaining, 0);
+  EXPECT_EQ(after.percent, 140);
+  EXPECT_STREQ(after.level, "exhausted");
+  EXPECT_TRUE(refused_with(sqlstate::invalid_amount, [&] { decide(rule, active(most), 1); }));
+}
+
+TEST(Quota, GraceAllowsSoMuchBeyondTheLimitAndNoMore) {
+  QuotaRule rule = limited(10);
+  rule.grace = 3;
+  EXPECT_EQ(decide(rule, active(8), 2).reason, Reason::ok);
+  EXPECT_EQ(decide(rule, active(8), 5).reason, Reason::over_quota);
+  EXPECT_EQ(decide(rule, active(8), 5).max_amount, 5);
+  EXPECT_EQ(decide(rule, active(8), 6).reason, Reason::quota_exceeded);
+  EXPECT_EQ(decide(rule, active(8, 3), 3).reason, Reason::quota_exceeded) << "held counts";
+  rule.limit = most;
+  rule.grace = most;
+  EXPECT_TRUE(decide(rule, active(most - 1), 1).allowed);
+  EXPECT_TRUE(refused_with(sqlstate::invalid_amount, [&] { decide(rule, active(most - 1), 2); }));
+}
+
+TEST(Quota, OneCallMayTakeSoMuchAndTheAnswerSaysHowMuch) {
+  QuotaRule rule = limited(100);
+  rule.per_call = 15;
+  EXPECT_EQ(decide(rule, active(0), 15).reason, Reason::ok);
+  const Decision refused = decide(rule, active(0), 16);
+  EXPECT_EQ(refused.reason, Reason::per_call_exceeded);
+  EXPECT_FALSE(refused.allowed);
+  EXPECT_EQ(refused.max_amount, 15);
+  EXPECT_EQ(decide(rule, active(90), 16).max_amount, 10) << "no more than what remains";
+  rule.limit.reset();
+  EXPECT_EQ(decide(rule, active(0), 16).reason, Reason::per_call_exceeded);
+  rule.limit = 0;
+  EXPECT_EQ(decide(rule, active(0), 16).reason, Reason::feature_not_included);
+  EXPECT_EQ(decide(rule, active(0), 16).max_amount, 0);
+}
+
+TEST(Quota, RollsOverWhatWasNotUsedUpToTheCeiling) {
+  QuotaRule rule = limited(100);
+  rule.rollover = 150;
+  EXPECT_EQ(carried_over(rule, active(30), 0), 70);
+  EXPECT_EQ(carried_over(rule, active(130), 0), 0) << "an overdraft is not carried";
+  EXPECT_EQ(carried_over(rule, active(30, 0, 70), 0), 140) << "what was carried before included";
+  EXPECT_EQ(carried_over(rule, active(0, 0, 140), 0), 150) << "the ceiling";
+  EXPECT_EQ(carried_over(rule, active(30), 1), 150) << "a skipped period was not used at all";
+  EXPECT_EQ(carried_over(rule, active(100), 1), 100);
+  EXPECT_EQ(carried_over(QuotaRule{}, active(5), 3), 0) << "unlimited carries nothing";
+  EXPECT_EQ(carried_over(limited(0), active(0), 3), 0);
+  EXPECT_EQ(decide(rule, active(0, 0, 70), 170).reason, Reason::ok);
+  EXPECT_EQ(decide(rule, active(0, 0, 70), 171).reason, Reason::quota_exceeded);
+  EXPECT_EQ(decide(rule, active(0, 0, 70), 1).quota, 170);
+  EXPECT_EQ(decide(rule, active(0, 0, 500), 1).quota, 250) << "a smaller ceiling binds at once";
+  rule.rollover = 0;
+  EXPECT_EQ(decide(rule, active(0, 0, 70), 1).quota, 100) << "a plan without rollover has none";
+}
+
+// One step over k skipped periods is k steps over one.
+TEST(Quota, RolloverDoesNotDependOnWhenItIsLookedAt) {
+  SEEDED_RANDOM(random);
+  for (int i = 0; i < 20'000; ++i) {
+    QuotaRule rule = limited(random.between(1, 100));
+    rule.rollover = random.between(0, 500);
+    const QuotaState state = active(random.between(0, 150), 0, random.between(0, 500));
+    const std::int64_t skipped = random.between(0, 8);
+    std::int64_t stepwise = carried_over(rule, state, 0);
+    for (std::int64_t k = 0; k < skipped; ++k)
+      stepwise = carried_over(rule, active(0, 0, stepwise), 0);
+    ASSERT_EQ(carried_over(rule, state, skipped), stepwise);
+  }
+}
+
+TEST(Quota, RecordingNeverRefusesAndNamesWhatWouldHave) {
+  QuotaState state = active(10);
+  EXPECT_EQ(recorded(limited(20), state, 10).reason, Reason::ok);
+  EXPECT_EQ(recorded(limited(20), state, 11).reason, Reason::over_quota);
+  EXPECT_EQ(recorded(limited(0), state, 1).reason, Reason::feature_not_included);
+  state.status = AccountStatus::suspended;
+  const Decision suspended = recorded(limited(20), state, 5);
+  EXPECT_TRUE(suspended.allowed);
+  EXPECT_EQ(suspended.reason, Reason::account_suspended);
+  EXPECT_EQ(suspended.used, 15);
+}
+
+TEST(Quota, TakingBackStopsAtZero) {
+  EXPECT_EQ(recorded(limited(20), active(10), -10).used, 0);
+  EXPECT_EQ(recorded(limited(20), active(30), -5).reason, Reason::over_quota);
+  const std::optional<Error> error = refusal([] { recorded(limited(20), active(10), -11); });
+  ASSERT_TRUE(error);
+  EXPECT_STREQ(error->code, sqlstate::invalid_amount);
+  EXPECT_EQ(error->message, "cannot take back 11: only 10 used");
+  EXPECT_TRUE(refused_with(sqlstate::invalid_amount, [] {
+    recorded(QuotaRule{}, active(10), std::numeric_limits<std::int64_t>::min());
+  }));
+}
+
+TEST(UsageLevel, EachCrossingIsNoticedOnce) {
+  const QuotaRule rule = limited(100);
+  int crossings = 0;
+  for (std::int64_t used = 0; used < 130; ++used)
+    crossings += crossed_level(rule, active(used), used + 1) != nullptr;
+  EXPECT_EQ(crossings, 3);
+  EXPECT_STREQ(crossed_level(rule, active(79), 80), "warn");
+  EXPECT_STREQ(crossed_level(rule, active(89), 90), "critical");
+  EXPECT_STREQ(crossed_level(rule, active(0), 100), "exhausted") << "one jump, the worst level";
+  EXPECT_EQ(crossed_level(rule, active(80), 85), nullptr);
+  EXPECT_EQ(crossed_level(rule, active(95), 85), nullptr) << "a correction downwards";
+  EXPECT_EQ(crossed_level(QuotaRule{}, active(0), most), nullptr);
+}
+
 TEST(UsageLevel, ThresholdsAreReachedExactly) {
   const WarnLevels levels{80, 90};
   const struct {
@@ -131,7 +251,9 @@ TEST(Quota, EveryReasonHasItsWord) {
     Reason reason;
     const char* word;
   } cases[] = {{Reason::ok, "ok"},
+               {Reason::over_quota, "over_quota"},
                {Reason::quota_exceeded, "quota_exceeded"},
+               {Reason::per_call_exceeded, "per_call_exceeded"},
                {Reason::feature_not_included, "feature_not_included"},
                {Reason::account_suspended, "account_suspended"},
                {Reason::account_banned, "account_banned"},
