@@ -373,7 +373,8 @@ std::vector<Violation> read_plan(std::string_view json, const FeatureCatalog& ca
 
   if (const std::optional<Json> document = read_document(json, violations)) {
     const Place place("", "plan", violations);
-    allow_only({"name", "description", "position", "public", "active", "prices", "features"},
+    allow_only({"name", "description", "position", "public", "active", "prices", "features",
+                "rate_limits", "rate_multiplier"},
                *document, place);
     read_plan_name(*document, place, read.name);
     read_text(*document, "description", place, read.description);
@@ -386,6 +387,7 @@ std::vector<Violation> read_plan(std::string_view json, const FeatureCatalog& ca
       read_flag(*active, place.field("active"), read.active);
     read_prices(*document, place, read.prices);
     read_features(*document, catalog, place, read);
+    read_rate_plan(*document, place, read.rates);
   }
   version = std::move(read);
   return violations;

@@ -12,6 +12,7 @@
 
 #include "core/amount.hpp"
 #include "core/quota.hpp"
+#include "core/rate_plan.hpp"
 #include "core/violation.hpp"
 
 namespace purser {
@@ -65,6 +66,7 @@ struct PlanVersion {
   bool active = true;     // may be subscribed to
   std::vector<Price> prices;
   std::map<std::string, FeatureValue, std::less<>> features;  // every feature of the catalog
+  RatePlan rates;
 
   // True when no price is above zero.
   bool is_free() const;

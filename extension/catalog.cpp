@@ -146,6 +146,10 @@ std::shared_ptr<Catalog> catalog() {
   return cache.catalog;
 }
 
+std::uint32_t installation() {
+  return cache.watched;
+}
+
 const Catalog* loaded_catalog() {
   return cache.catalog.get();
 }

@@ -48,6 +48,9 @@ class Catalog {
 // The catalog as of now.
 std::shared_ptr<Catalog> catalog();
 
+// Which installation of the extension the catalog was read from, as a number.
+std::uint32_t installation();
+
 // What this session last loaded, for the one function that runs inside a statement; null when
 // nothing was. The statement's author calls catalog() before.
 const Catalog* loaded_catalog();

@@ -1,6 +1,7 @@
-// What happens once when a session loads the library.
+// What happens once when a session, or the server before all sessions, loads the library.
 #include "extension/catalog.hpp"
 #include "extension/pg/clock.hpp"
+#include "extension/rate_memory.hpp"
 
 // Read by the row-level security policies through current_setting(), never by C++.
 static char* account_setting = nullptr;
@@ -19,6 +20,7 @@ _Pragma("GCC visibility pop")
           DefineCustomStringVariable(
               "purser.account_id", "The account whose rows purser_reader may see.", nullptr,
               &account_setting, "", PGC_USERSET, GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
+          purser::rate_memory::prepare();
           MarkGUCPrefixReserved("purser");
           purser::register_catalog_callbacks();
         });

@@ -40,6 +40,12 @@ INSERT INTO probe VALUES
   ('publish_plan', 'actor', $$purser.publish_plan('bad', '{"name": "Bad"}', %s, 'x', dry_run => true)$$),
   ('publish_plan', 'reason', $$purser.publish_plan('bad', '{"name": "Bad"}', 'tester', %s, dry_run => true)$$),
   ('declare_features', 'actor', $$purser.declare_features('{}', %s)$$),
+  ('rate_limit', 'account_id', $$purser.rate_limit(%s, 'bad')$$),
+  ('rate_limit', 'scope', $$purser.rate_limit('bad-a', %s)$$),
+  ('rate_limit_key', 'key', $$purser.rate_limit_key(%s, 5, '1 hour')$$),
+  ('clear_rate_limits', 'account_id', $$purser.clear_rate_limits(%s, NULL, 'tester', 'x')$$),
+  ('clear_rate_limits', 'actor', $$purser.clear_rate_limits('bad-a', NULL, %s, 'x')$$),
+  ('clear_rate_limits', 'reason', $$purser.clear_rate_limits('bad-a', NULL, 'tester', %s)$$),
   ('set_setting', 'name', $$purser.set_setting(%s, 'x')$$),
   ('set_setting', 'value', $$purser.set_setting('upgrade_url', %s)$$),
   ('set_setting', 'actor', $$purser.set_setting('default_plan', 'free', %s)$$),
@@ -147,8 +153,8 @@ SELECT left(tried(format('SELECT purser.charge_credits(%L, 1, %L, %L, breakdown 
                          jsonb_build_object('x', repeat('x', 1100000)))), 60) AS answer;
 
 -- Decisions made by hand.
-SELECT purser.http_status(NULL), purser.http_status(ROW(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::purser.decision);
-SELECT purser.http_body(NULL), purser.http_body(ROW(false, 'new_reason', 'a', 'minutes', 1, 1, 0, NULL, 'ok', 100, 0, 0, NULL)::purser.decision) ->> 'detail' AS detail;
+SELECT purser.http_status(NULL::purser.decision), purser.http_status(ROW(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::purser.decision);
+SELECT purser.http_body(NULL::purser.decision), purser.http_body(ROW(false, 'new_reason', 'a', 'minutes', 1, 1, 0, NULL, 'ok', 100, 0, 0, NULL)::purser.decision) ->> 'detail' AS detail;
 
 -- After all that nothing was charged or counted that should not have been, and the books are in order.
 SELECT feature, used FROM purser.entitlement WHERE account_id = 'bad-a' AND used > 0;

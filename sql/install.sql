@@ -91,7 +91,7 @@ SELECT i.indexrelid::regclass AS unique_key_without_account
   JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
  WHERE c.relnamespace = 'purser'::regnamespace AND i.indisunique AND a.attname <> 'account_id'
    AND c.relname IN ('account', 'subscription', 'entitlement', 'usage_period', 'quota_key', 'wallet',
-                     'credit_grant', 'ledger');
+                     'credit_grant', 'ledger', 'rate_bucket');
 
 -- A session that has kept plans and a catalogue in memory goes on after the extension was replaced.
 SELECT purser.declare_features('{"calls": {"kind": "quota", "per": "lifetime"}}', 'tester');

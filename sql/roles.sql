@@ -13,6 +13,8 @@ SET purser.now = '2026-03-10 12:00+00';
 SELECT count(purser.grant_credits(a, 10, 'purchased', 'g')) FROM unnest('{role-a, role-b}'::text[]) AS a;
 SELECT count(purser.check_and_increment(a, 'chat_messages', 1, 'k')) FROM unnest('{role-a, role-b}'::text[]) AS a;
 SELECT count(purser.subscribe(a, 'pro', 'tester')) FROM unnest('{role-a, role-b}'::text[]) AS a;
+SELECT purser.publish_plan('role-scopes', '{"name": "Scopes", "rate_limits": {"role_scope": {"max": 3, "per": "hour"}}}', 'tester', 'x') IS NULL;
+SELECT purser.subscribe('role-rate', 'role-scopes', 'tester');
 SET purser.now = '2026-03-11 12:00+00';
 SELECT count(purser.check_and_increment(a, 'chat_messages')) FROM unnest('{role-a, role-b}'::text[]) AS a;
 SET purser.now = '';
@@ -80,6 +82,9 @@ SELECT tried($$SELECT purser._admits('active', NULL, NULL, 'minutes', 'month', N
 SELECT tried($$SELECT * FROM purser.ledger$$);
 SELECT tried($$SELECT * FROM purser.grants$$);
 SELECT tried($$SELECT purser.verify_ledger()$$);
+SELECT tried($$SELECT purser.clear_rate_limits('role-a', NULL, 'me', 'x')$$);
+SELECT tried($$SELECT purser.rate_limit_status()$$);
+SELECT tried($$SELECT purser._account_changes('role-a')$$);
 -- What it may do, it can.
 SELECT allowed FROM purser.check_and_increment('role-a', 'minutes');
 SELECT balance_after FROM purser.charge_credits('role-a', 1, 'work', 'c1', 'episode', 'e1');
@@ -165,6 +170,9 @@ SELECT allowed FROM purser.check_quota('role-trap', 'minutes');
 SELECT feature FROM purser.usage('role-trap') LIMIT 1;
 SELECT purser.http_status(ROW(false, 'quota_exceeded', 'a', 'minutes', 1, 1, 0, NULL, 'exhausted', 100, 0, 0, NULL)::purser.decision);
 SELECT purser.http_body(ROW(false, 'quota_exceeded', 'a', 'minutes', 1, 1, 0, NULL, 'exhausted', 100, 0, 0, NULL)::purser.decision) IS NULL;
+SELECT allowed, "limit" FROM purser.rate_limit('role-rate', 'role_scope');
+SELECT allowed, remaining FROM purser.rate_limit('role-rate', 'role_scope', 2);
+SELECT allowed, purser.http_status(d), purser.http_body(d) IS NULL, purser.http_headers(d) IS NULL FROM purser.rate_limit_key('role-trap', 5, '1 hour') AS d;
 SELECT purser.feature_value('role-trap', 'minutes'), purser.has_feature('role-trap', 'minutes');
 SELECT purser.pricing() IS NULL, purser.display_price(1, 'usd'), purser.setting('default_plan'), purser.clock() IS NULL;
 SELECT purser.open_account('role-trap-2', 'Asia/Tokyo');
@@ -184,6 +192,8 @@ SELECT purser.publish_plan('role-plan', '{"name": "Role", "features": {"minutes"
 SELECT purser.publish_plan('role-plan', '{"name": "Role"}', 'me', 'x', true) IS NULL;
 SELECT rule FROM purser.validate_plan('{"name": "Role", "features": {"nothing": 1}}');
 SELECT purser.set_setting('upgrade_url', 'https://example.com/upgrade');
+SELECT purser.clear_rate_limits('role-rate', '{role_scope}', 'me', 'x');
+SELECT storage IS NULL FROM purser.rate_limit_status();
 SELECT purser.subscribe('role-trap', 'role-plan'), purser.change_plan('role-trap', 'role-plan', 'me', 1);
 SELECT allowed FROM purser.check_and_increment('role-trap', 'minutes');
 SELECT purser.cancel_subscription('role-trap');

@@ -49,6 +49,31 @@ constexpr int64 compat_most_divided_exactly = PG_INT64_MAX / 100;
 constexpr int64 compat_most_divided_exactly = PG_INT64_MAX;
 #endif
 
+// 15 wants shared memory asked for in a hook of its own, once every library is loaded
+// (4f2400cb3f1).
+extern "C" {
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+}
+using SharedMemorySize = Size (*)();
+#if PG_VERSION_NUM >= 150000
+inline SharedMemorySize compat_shared_memory_size = nullptr;
+inline shmem_request_hook_type compat_next_request_hook = nullptr;
+inline void compat_request_hook() {
+  if (compat_next_request_hook != nullptr) compat_next_request_hook();
+  RequestAddinShmemSpace(compat_shared_memory_size());
+}
+#endif
+inline void compat_request_shared_memory(SharedMemorySize size) {
+#if PG_VERSION_NUM >= 150000
+  compat_shared_memory_size = size;
+  compat_next_request_hook = shmem_request_hook;
+  shmem_request_hook = compat_request_hook;
+#else
+  RequestAddinShmemSpace(size());
+#endif
+}
+
 // 18 lets a module name itself, and its plain form leaves members of the block unset, which C++
 // warns about (9324c8c5806).
 #if PG_VERSION_NUM >= 180000

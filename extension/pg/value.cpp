@@ -20,6 +20,16 @@ Value finite_timestamptz(Instant value) {
   return value == begin_of_time || value == end_of_time ? null_value() : timestamptz(value);
 }
 
+Value interval(std::int64_t microseconds) {
+  return {guarded([&] {
+            auto* made = static_cast<::Interval*>(palloc0(sizeof(::Interval)));
+            made->day = static_cast<int32>(microseconds / USECS_PER_DAY);
+            made->time = microseconds % USECS_PER_DAY;
+            return PointerGetDatum(made);
+          }),
+          false};
+}
+
 Value text(std::string_view value) {
   return {guarded([&] {
             return PointerGetDatum(
@@ -318,6 +328,18 @@ std::optional<std::string> Arguments::optional_jsonb(int i, const char* name) co
 std::optional<Instant> Arguments::optional_timestamptz(int i) const {
   if (is_null(i)) return std::nullopt;
   return read_timestamptz(datum(i));
+}
+
+std::int64_t Arguments::microseconds(int i, const char* name) const {
+  require(i, name);
+  const auto* span = reinterpret_cast<const ::Interval*>(DatumGetPointer(datum(i)));
+  std::int64_t days = 0;
+  std::int64_t sum = 0;
+  if (span->month == 0 && !__builtin_mul_overflow(std::int64_t{span->day}, USECS_PER_DAY, &days) &&
+      !__builtin_add_overflow(days, span->time, &sum))
+    return sum;
+  throw Error(sqlstate::invalid_argument, quoted_argument(name) + " has months or is out of range",
+              "A month has no fixed length.", "Give it in days, hours, minutes or seconds.");
 }
 
 std::optional<std::int32_t> Arguments::optional_int4(int i) const {

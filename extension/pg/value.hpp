@@ -40,6 +40,7 @@ inline Value timestamp(LocalTime value) {
 }
 // NULL for the ends of time.
 Value finite_timestamptz(Instant value);
+Value interval(std::int64_t microseconds);  // days of 24 hours and a rest
 Value text(std::string_view value);
 Value text_or_null(const std::optional<std::string>& value);
 Value numeric(Amount value);
@@ -107,6 +108,8 @@ class Arguments {
   std::optional<std::string> optional_jsonb(int i, const char* name) const;
   std::optional<Instant> optional_timestamptz(int i) const;
   std::optional<std::int32_t> optional_int4(int i) const;
+  // The length of an interval without months, which have none; a day is 24 hours.
+  std::int64_t microseconds(int i, const char* name) const;
   Datum datum(int i) const { return fcinfo_->args[i].value; }
 
  private:

@@ -9,6 +9,7 @@ DECLARE
   locked purser.account;
 BEGIN
   PERFORM purser._checked_id(_lock_account.account_id, 'account_id');
+  PERFORM purser._account_changes(_lock_account.account_id);
   INSERT INTO purser.account (account_id, created_at) VALUES (_lock_account.account_id, purser.clock())
   ON CONFLICT DO NOTHING;
   -- Written, not only locked: a REPEATABLE READ transaction that has not seen what follows must fail

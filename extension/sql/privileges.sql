@@ -14,6 +14,11 @@ GRANT EXECUTE ON FUNCTION
   purser.usage(text),
   purser.http_status(purser.decision),
   purser.http_body(purser.decision),
+  purser.rate_limit(text, text, integer),
+  purser.rate_limit_key(text, integer, interval, integer),
+  purser.http_status(purser.rate_decision),
+  purser.http_body(purser.rate_decision),
+  purser.http_headers(purser.rate_decision),
   purser.feature_value(text, text),
   purser.has_feature(text, text),
   purser.pricing(),
@@ -35,6 +40,8 @@ GRANT EXECUTE ON FUNCTION
   purser.change_plan(text, text, text, integer),
   purser.cancel_subscription(text, text),
   purser.set_account_status(text, text, text, text),
+  purser.clear_rate_limits(text, text[], text, text),
+  purser.rate_limit_status(),
   purser.grant_credits(text, numeric, text, text, timestamptz, integer, text, text),
   purser.refund_credits(text, text, numeric, text, text),
   purser.verify_ledger(text)
@@ -47,7 +54,7 @@ GRANT SELECT ON
   purser.credit_grant, purser.ledger, purser.plan, purser.plan_version, purser.feature, purser.setting,
   purser.usage_history, purser.grants, purser.ledger_entries
 TO purser_admin, purser_reader;
-GRANT SELECT ON purser.audit_event, purser.event, purser.job TO purser_admin;
+GRANT SELECT ON purser.audit_event, purser.event, purser.job, purser.rate_bucket TO purser_admin;
 
 DO $$
 DECLARE
