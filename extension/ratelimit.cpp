@@ -32,7 +32,7 @@ namespace purser {
 
 namespace {
 
-constexpr std::int64_t longest_trust = 60 * microseconds_per_second;
+constexpr std::int64_t longest_trust = 600 * microseconds_per_second;
 
 // ---- the account's plan -------------------------------------------------------------------------
 
