@@ -29,6 +29,13 @@ WITH counted (section, contender, effects) AS (
            ('update_insert_in_one', (SELECT sum(3000000000000 - balance_micros) / 1500000 FROM bench.wallet_in_cte)),
            ('grant_rows', (SELECT sum(1000000 - remaining) / 1.5 FROM bench.credit_grant))
          ) AS c (contender, effects)
+  UNION ALL
+  -- The requests each bucket counted; one comes back in 53 minutes. What costs more than the limit is not counted.
+  SELECT 'rate', 'purser', sum(10000 - d.remaining)
+    FROM bench.customer, LATERAL purser.rate_limit(account_id, 'api', 10001) AS d
+  UNION ALL
+  SELECT 'rate_key', 'purser', sum(10000 - d.remaining)
+    FROM bench.customer, LATERAL purser.rate_limit_key(account_id, 10000, '366 days', 10001) AS d
 ),
 called AS (
   SELECT section, CASE contender WHEN 'purser_as_columns' THEN 'purser' ELSE contender END AS contender,
@@ -49,6 +56,10 @@ SELECT format('refusal, %s: %s accounts went over their limit', contender, above
           (SELECT count(*) FROM bench.usage_update_first WHERE feature = 'exports' AND used <> 5))
        ) AS c (contender, above)
  WHERE above <> 0
+UNION ALL
+SELECT format('redis: %s calls, %s effects', calls, effects)
+  FROM bench.redis_effects, (SELECT coalesce(sum(calls), 0) AS calls FROM bench.slice WHERE contender = 'redis') AS c
+ WHERE effects <> calls
 UNION ALL
 SELECT format('verify_ledger, %s: %s, %s', path, rule, message)
   FROM purser.verify_ledger();

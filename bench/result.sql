@@ -32,7 +32,16 @@ INSERT INTO bench.comparison (position, section, peer, described, target) VALUES
   (31, 'charge', 'update_insert_in_one', 'UPDATE + INSERT, one statement', 0.80),
   (32, 'charge', 'update_insert', 'UPDATE + INSERT, one transaction', NULL),
   (33, 'charge', 'grant_rows', 'PL/pgSQL, grants as rows', 2),
-  (34, 'charge', 'select_1', 'SELECT 1, the floor', NULL);
+  (34, 'charge', 'select_1', 'SELECT 1, the floor', NULL),
+  (41, 'rate', 'select_1', 'SELECT 1, the floor', 0.95),
+  (42, 'rate', 'redis', 'Redis, token bucket in Lua', 1.4),
+  (51, 'rate_key', 'select_1', 'SELECT 1, the floor', 0.95),
+  (52, 'rate_key', 'row', 'a constant row of the same type', NULL),
+  (53, 'rate_key', 'redis', 'Redis, token bucket in Lua', 1.4),
+  (54, 'rate_key', 'redis_incr', 'Redis, a bare INCR', NULL);
+
+-- Requests that the buckets in Redis have counted.
+CREATE TABLE bench.redis_effects (effects bigint NOT NULL);
 
 CREATE VIEW bench.per_call AS
 SELECT section, round, contender, tps,

@@ -22,7 +22,8 @@ SELECT purser.declare_features(
 
 SELECT purser.publish_plan(code,
          '{"name": "Plan", "features": {"chat_messages": 1000000000, "exports": 5, "minutes": 100, "episodes": 10,
-           "members": 3, "auto_publish": true, "api": true, "multiplier": 1}}', 'bench', 'benchmark')
+           "members": 3, "auto_publish": true, "api": true, "multiplier": 1},
+           "rate_limits": {"api": {"max": 10000, "per": "day", "every": 366}}}', 'bench', 'benchmark')
   FROM unnest(ARRAY['free', 'creator', 'pro', 'team']) AS code;
 
 SELECT count(purser.subscribe(account_id, plan, 'bench')) AS subscribed FROM bench.customer;

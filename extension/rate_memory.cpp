@@ -23,7 +23,8 @@ namespace purser::rate_memory {
 
 namespace {
 
-constexpr int ways = 8;
+// Enough that keys falling unevenly seldom fill a set while half of all slots are free.
+constexpr int ways = 32;
 constexpr std::size_t change_counters = 4096;
 
 struct Slot {
@@ -34,6 +35,7 @@ struct Slot {
 
 struct Set {
   slock_t lock;
+  std::uint64_t tags[ways];  // the low halves of the keys, side by side to be searched
   Slot slots[ways];
 };
 
@@ -62,6 +64,18 @@ Size wanted_size() {
   return offsetof(Table, set) + wanted_sets() * sizeof(Set);
 }
 
+Slot* find(Set& set, const Key& key) {
+  for (int i = 0; i < ways; ++i)
+    if (set.tags[i] == key.low && set.slots[i].key == key) return &set.slots[i];
+  return nullptr;
+}
+
+// Gives a slot to a key; what was in it is forgotten.
+void assign(Set& set, Slot& slot, const Key& key) {
+  set.tags[&slot - set.slots] = key.low;
+  slot = Slot{key, RateState(), PlanMemo()};
+}
+
 void make_table(Table* made) {
   if (!pg_strong_random(&made->secret, sizeof(made->secret)))
     ereport(FATAL, (errmsg("could not generate a random key for rate limits")));
@@ -70,7 +84,7 @@ void make_table(Table* made) {
   for (pg_atomic_uint64& change : made->changes) pg_atomic_init_u64(&change, 0);
   for (std::uint64_t i = 0; i < made->sets; ++i) {
     SpinLockInit(&made->set[i].lock);
-    for (Slot& slot : made->set[i].slots) slot = Slot();
+    for (Slot& slot : made->set[i].slots) assign(made->set[i], slot, Key());
   }
 }
 
@@ -102,12 +116,6 @@ std::vector<Clear> waiting_clears;
 
 Set& set_of(const Key& key) {
   return table->set[key.high % table->sets];
-}
-
-Slot* find(Set& set, const Key& key) {
-  for (Slot& slot : set.slots)
-    if (slot.key == key) return &slot;
-  return nullptr;
 }
 
 void clear(const Key& key) {
@@ -226,7 +234,7 @@ RateDecision take(const Key& key, const RateLimit& limit, std::int64_t cost, Ins
   // What was refused to a new key needs no slot: it asked for more than the limit.
   if (slot == nullptr && decision.allowed) {
     slot = &least_needed(set, now, lost);
-    slot->key = key;
+    assign(set, *slot, key);
   }
   if (slot != nullptr) {
     slot->state = state;
@@ -244,7 +252,7 @@ void remember(const Key& key, const PlanMemo& memo, Instant now) {
   bool lost = false;
   if (slot == nullptr) slot = &least_needed(set, now, lost);
   if (!lost) {
-    if (slot->key != key) *slot = Slot{key, RateState(), memo};
+    if (slot->key != key) assign(set, *slot, key);
     slot->memo = memo;
   }
   SpinLockRelease(&set.lock);

@@ -2,10 +2,10 @@
 // purser in shared_preload_libraries. Without that there is none, and rate_table.hpp takes its
 // place.
 //
-// A key can live in the eight slots of one set, each set has a spinlock of its own. Where a set is
-// full, a bucket that is full again makes room: forgetting it changes no decision. When there is
-// none, the bucket that is soonest full goes, and whoever it belonged to may start anew: that is
-// counted. Nothing here is transactional, and a crash of the server forgets it all.
+// A key can live in the 32 slots of one set, each set has a spinlock of its own. A new key takes
+// the slot of a bucket that is full again: forgetting it changes no decision. Where a set has none,
+// the bucket that is soonest full goes, and whoever it belonged to may start anew: that is counted.
+// Nothing here is transactional, and a crash of the server forgets it all.
 #pragma once
 
 #include <optional>

@@ -2,8 +2,8 @@
 //
 // With shared memory a call touches no table: the bucket remembers which plan the account follows,
 // and until when that can be trusted. The memo is good as long as no change of the account has
-// committed since (rate_memory::change_of), the account's terms have not ended by time, and a
-// minute has not passed, for whoever edits the tables by hand. What the plan says comes from this
+// committed since (rate_memory::change_of), the account's terms have not ended by time, and ten
+// minutes have not passed, for whoever edits the tables by hand. What the plan says comes from this
 // session's catalog, which looks for publications at every call.
 #include <algorithm>
 #include <memory>
