@@ -20,12 +20,14 @@ SELECT purser.declare_features('{
                          "name": "voice multiplier", "description": "What a premium voice costs over a standard one"}
 }'::jsonb, actor => 'demo') AS features_declared;
 
--- Four plans. A number is a quota, null is unlimited, 0 is not included. Each publication is a new, immutable
+-- Four plans. A number is a quota, null is unlimited, 0 is not included. Rate limits are those of the default plan, times a factor. Each publication is a new, immutable
 -- version, in force on every connection from its commit on.
 SELECT purser.publish_plan('free', '{
     "name": "Free", "position": 1, "description": "Try it out",
     "prices": [{"interval": "month", "currency": "usd", "cents": 0}],
-    "features": {"chat_messages": 50, "transcription": 30}
+    "features": {"chat_messages": 50, "transcription": 30},
+    "rate_limits": {"login": {"max": 10, "per": "hour"}, "register": {"max": 5, "per": "hour"},
+                    "api": {"max": 60, "per": "minute"}, "jobs": {"max": 10, "per": "hour"}}
 }'::jsonb, actor => 'demo', reason => 'first catalogue');
 SELECT purser.publish_plan('creator', '{
     "name": "Creator", "position": 2, "description": "One show, done well",
@@ -39,7 +41,8 @@ SELECT purser.publish_plan('pro', '{
     "prices": [{"interval": "month", "currency": "usd", "cents": 2999},
                {"interval": "year", "currency": "usd", "cents": 29900}],
     "features": {"chat_messages": 2000, "transcription": 1500, "podcasts": 20,
-                 "auto_publish": true, "custom_domain": true, "audio_pipeline": "auphonic", "monthly_credits": 1500}
+                 "auto_publish": true, "custom_domain": true, "audio_pipeline": "auphonic", "monthly_credits": 1500},
+    "rate_multiplier": 5
 }'::jsonb, actor => 'demo', reason => 'first catalogue');
 SELECT purser.publish_plan('unlimited', '{
     "name": "Unlimited", "position": 4, "description": "No counting", "public": false,
