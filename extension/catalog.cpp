@@ -126,7 +126,8 @@ std::shared_ptr<Catalog> Catalog::load() {
   const pg::Rows settings = select_settings.read({});
   for (std::uint64_t i = 0; i < settings.size(); ++i)
     loaded->settings_.emplace(settings[i].string(0), settings[i].string(1));
-  loaded->settings_.emplace("default_plan", "free");  // until it is set
+  loaded->settings_.emplace("default_plan", "free");  // until they are set
+  loaded->settings_.emplace("correction_days", "90");
   const pg::Rows plans = select_latest_plans.read({});
   for (std::uint64_t i = 0; i < plans.size(); ++i)
     loaded->latest_.emplace(plans[i].string(0), stored_version(plans[i], loaded->features_));

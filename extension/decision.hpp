@@ -4,6 +4,8 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "core/quota.hpp"
 #include "extension/pg/value.hpp"
@@ -25,6 +27,20 @@ struct Answer {
 };
 
 Answer answer_of(const Decision& decision, const QuotaState& state, Instant resets_at);
+
+// What a call answered about one feature.
+struct FeatureAnswer {
+  std::string feature;
+  Answer answer;
+};
+using Answers = std::vector<FeatureAnswer>;
+
+// The decision as jsonb_populate_record() reads it into purser.decision, without the account.
+std::string decision_json(const FeatureAnswer& given);
+
+// Raises a refusal as an error for those who cannot go on: PU001 used up or too much at once, PU003
+// account not active, PU004 not included. The detail is the JSON of http_body().
+void require_allowed(std::string_view account_id, const FeatureAnswer& given, std::int64_t amount);
 
 // The columns of purser.decision.
 using DecisionColumns = std::array<pg::Value, 13>;

@@ -242,6 +242,10 @@ Answer Counter::answer(const Decision& decision) const {
   return answer_of(decision, row.state, row.period.end);
 }
 
+Period Counter::period_containing(Instant at) const {
+  return period_at(schedule_of(row, rule), at, pg::zone(row.time_zone));
+}
+
 Answer Counter::decide(std::int64_t amount) const {
   return answer(purser::decide(rule, row.state, amount));
 }
@@ -300,13 +304,16 @@ std::map<std::string, Counter> seen_counters(const std::string& account_id, Cata
   return counters;
 }
 
-void store(const Counter& counter, Instant now) {
+void keep_usage(const Counter& counter, const Period& period, std::int64_t used) {
+  insert_usage_period.run({pg::text(counter.account_id), pg::text(counter.feature),
+                           pg::timestamptz(period.start), pg::timestamptz(period.end),
+                           pg::int8(used)});
+}
+
+void store(Counter& counter, Instant now) {
   const Entitlement& e = counter.row;
   if (counter.closed && counter.closed->state.used > 0)
-    insert_usage_period.run({pg::text(counter.account_id), pg::text(counter.feature),
-                             pg::timestamptz(counter.closed->period.start),
-                             pg::timestamptz(counter.closed->period.end),
-                             pg::int8(counter.closed->state.used)});
+    keep_usage(counter, counter.closed->period, counter.closed->state.used);
   if (counter.holds_expired)
     expire_holds.run(
         {pg::text(counter.account_id), pg::text(counter.feature), pg::timestamptz(now)});
@@ -320,6 +327,9 @@ void store(const Counter& counter, Instant now) {
        pg::text_or_null(e.override_value)});
   emit_crossing(counter.account_id, counter.feature, counter.rule, counter.start, e.state.used,
                 e.period.end, now);
+  counter.closed.reset();
+  counter.holds_expired = false;
+  counter.start = e.state;
 }
 
 void emit_crossing(const std::string& account_id, const std::string& feature, const QuotaRule& rule,

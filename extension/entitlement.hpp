@@ -81,6 +81,8 @@ struct Counter {
   Answer count(std::int64_t amount);
   Answer record(std::int64_t amount);  // may be negative; see recorded()
   Answer answer(const Decision& decision) const;
+  // The period its rule and terms give for another instant.
+  Period period_containing(Instant at) const;
 
  private:
   void add(std::int64_t amount);
@@ -100,8 +102,11 @@ std::map<std::string, Counter> seen_counters(const std::string& account_id, Cata
                                              Instant now);
 
 // Writes a locked counter: the row, the period it closed, the holds that expired, and an event
-// where counting has reached another warn level.
-void store(const Counter& counter, Instant now);
+// where counting has reached another warn level. What follows starts from there.
+void store(Counter& counter, Instant now);
+
+// Adds to what the history says was used in a period that is over.
+void keep_usage(const Counter& counter, const Period& period, std::int64_t used);
 
 // Emits quota.warn, quota.critical or quota.exhausted when counting reached that level.
 void emit_crossing(const std::string& account_id, const std::string& feature, const QuotaRule& rule,

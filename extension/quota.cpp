@@ -1,4 +1,5 @@
-// Counting usage against a quota: check_and_increment, alone and in batches, check_quota, usage.
+// Counting usage against a quota: check_and_increment, alone and in batches, require_quota,
+// check_quota, usage.
 //
 // The common case reads one entitlement row by its key, decides, and rewrites it in place; a
 // refusal has then written nothing. When another transaction changes the row at that moment, one
@@ -295,6 +296,14 @@ Datum decision_datum(FunctionCallInfo fcinfo, const Request& request, const Answ
 PURSER_FUNCTION(purser_check_and_increment) {
   const Request request = read_request(fcinfo);
   const Answer answer = check_and_increment(request);
+  return decision_datum(fcinfo, request, answer);
+}
+
+// require_quota(account_id, feature, amount, idempotency_key) → decision, or an error
+PURSER_FUNCTION(purser_require_quota) {
+  const Request request = read_request(fcinfo);
+  const Answer answer = check_and_increment(request);
+  require_allowed(request.account_id, {request.feature, answer}, request.amount);
   return decision_datum(fcinfo, request, answer);
 }
 

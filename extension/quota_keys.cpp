@@ -46,29 +46,10 @@ Answer stored_answer(const pg::Row& row) {
   return answer;
 }
 
-template <class Number>
-std::string json_number(const std::optional<Number>& number) {
-  return number ? std::to_string(*number) : "null";
-}
-
-std::string json(const FeatureAnswer& given) {
-  const Answer& answer = given.answer;
-  return std::string("{\"feature\":") + pg::json_string(given.feature) +
-         ",\"allowed\":" + (answer.allowed ? "true" : "false") +
-         ",\"reason\":" + pg::json_string(answer.reason) +
-         ",\"used\":" + std::to_string(answer.used) + ",\"quota\":" + json_number(answer.quota) +
-         ",\"remaining\":" + json_number(answer.remaining) +
-         ",\"resets_at\":" + pg::json_timestamptz(answer.resets_at) +
-         ",\"level\":" + pg::json_string(answer.level) +
-         ",\"percent\":" + json_number(answer.percent) +
-         ",\"held\":" + std::to_string(answer.held) +
-         ",\"max_amount\":" + json_number(answer.max_amount) +
-         ",\"hold_id\":" + (answer.hold_id ? pg::json_string(*answer.hold_id) : "null") + "}";
-}
-
 std::string json(const Answers& answers) {
   std::string list;
-  for (const FeatureAnswer& answer : answers) list += (list.empty() ? "" : ",") + json(answer);
+  for (const FeatureAnswer& answer : answers)
+    list += (list.empty() ? "" : ",") + decision_json(answer);
   return "[" + list + "]";
 }
 

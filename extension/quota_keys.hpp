@@ -3,19 +3,11 @@
 
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "core/canonical.hpp"
 #include "extension/decision.hpp"
 
 namespace purser {
-
-// What a call answered about one feature.
-struct FeatureAnswer {
-  std::string feature;
-  Answer answer;
-};
-using Answers = std::vector<FeatureAnswer>;
 
 // A key as a request carries it. Without one nothing is remembered.
 struct IdempotencyKey {

@@ -10,6 +10,13 @@ GRANT EXECUTE ON FUNCTION
   purser.setting(text),
   purser.check_and_increment(text, text, bigint, text),
   purser.check_and_increment_batch(text[], text[], bigint[], text[]),
+  purser.check_and_increment_all(text, jsonb, text),
+  purser.require_quota(text, text, bigint, text),
+  purser.record_usage(text, text, bigint, text, timestamptz),
+  purser.hold_quota(text, text, bigint, interval, text),
+  purser.commit_quota(text, text, bigint),
+  purser.release_quota(text, text),
+  purser.enforce_quota(),
   purser.check_quota(text, text, bigint),
   purser.usage(text),
   purser.http_status(purser.decision),
@@ -42,6 +49,8 @@ GRANT EXECUTE ON FUNCTION
   purser.set_account_status(text, text, text, text),
   purser.clear_rate_limits(text, text[], text, text),
   purser.rate_limit_status(),
+  purser.reset_usage(text, text, text, text),
+  purser.adjust_usage(text, text, bigint, text, text, timestamptz),
   purser.grant_credits(text, numeric, text, text, timestamptz, integer, text, text),
   purser.refund_credits(text, text, numeric, text, text),
   purser.verify_ledger(text)
@@ -50,7 +59,7 @@ TO purser_admin;
 -- Reading. The operator sees all rows; a reader sees those of the one account named in its
 -- setting purser.account_id, and none when it is not set.
 GRANT SELECT ON
-  purser.account, purser.subscription, purser.entitlement, purser.usage_period, purser.wallet,
+  purser.account, purser.subscription, purser.entitlement, purser.usage_period, purser.quota_hold, purser.wallet,
   purser.credit_grant, purser.ledger, purser.plan, purser.plan_version, purser.feature, purser.setting,
   purser.usage_history, purser.grants, purser.ledger_entries
 TO purser_admin, purser_reader;
@@ -60,7 +69,7 @@ DO $$
 DECLARE
   table_name text;
 BEGIN
-  FOREACH table_name IN ARRAY ARRAY['account', 'subscription', 'entitlement', 'usage_period', 'wallet',
+  FOREACH table_name IN ARRAY ARRAY['account', 'subscription', 'entitlement', 'usage_period', 'quota_hold', 'wallet',
                                     'credit_grant', 'ledger'] LOOP
     EXECUTE format('ALTER TABLE purser.%I ENABLE ROW LEVEL SECURITY', table_name);
     EXECUTE format('CREATE POLICY operators_see_all ON purser.%I FOR SELECT TO purser_admin USING (true)',

@@ -21,6 +21,120 @@ CREATE FUNCTION purser.check_and_increment(
 COMMENT ON FUNCTION purser.check_and_increment(text, text, bigint, text) IS
   'Decides whether the account may use amount units of the feature, and counts them when it may, in one atomic step of the caller''s transaction. A refusal writes nothing. With an idempotency key a retry counts once and gets the first answer; a refused call leaves no key, so its retry is decided anew. PU005 for a key used for another request, PU012 for an unknown feature, PU013 for an amount below 1, PU014 for unusable arguments.';
 
+CREATE FUNCTION purser.require_quota(
+  account_id text,
+  feature text,
+  amount bigint DEFAULT 1,
+  idempotency_key text DEFAULT NULL
+) RETURNS purser.decision
+  LANGUAGE c VOLATILE SECURITY DEFINER
+  AS 'MODULE_PATHNAME', 'purser_require_quota';
+COMMENT ON FUNCTION purser.require_quota(text, text, bigint, text) IS
+  'check_and_increment() for those who cannot go on without: a refusal is raised, with the JSON of http_body() as the detail. PU001 used up or too much at once, PU003 account not active, PU004 not included in the plan.';
+
+CREATE FUNCTION purser.check_and_increment_all(
+  account_id text,
+  amounts jsonb,
+  idempotency_key text DEFAULT NULL
+) RETURNS SETOF purser.decision
+  LANGUAGE c VOLATILE SECURITY DEFINER
+  AS 'MODULE_PATHNAME', 'purser_check_and_increment_all';
+COMMENT ON FUNCTION purser.check_and_increment_all(text, jsonb, text) IS
+  'Several features at once, all or nothing: amounts is {"minutes": 10, "interviews": 1}. One row per feature, in name order. Everything was counted when every row says allowed; when one says it is not, nothing was, and each row says what would have been decided on it alone. PU012 for an unknown feature, PU013 for an amount that is not whole and positive, PU015 above 100 features.';
+
+CREATE FUNCTION purser.record_usage(
+  account_id text,
+  feature text,
+  amount bigint DEFAULT 1,
+  idempotency_key text DEFAULT NULL,
+  at timestamptz DEFAULT NULL
+) RETURNS purser.decision
+  LANGUAGE c VOLATILE SECURITY DEFINER
+  AS 'MODULE_PATHNAME', 'purser_record_usage';
+COMMENT ON FUNCTION purser.record_usage(text, text, bigint, text, timestamptz) IS
+  'Counts usage that has happened, whatever the quota says: never refused for a limit or a status, reason and level say what it ran over. A negative amount takes back, at most what the period holds (PU013). at: when it happened, for late events and corrections; the period it belongs to and the lifetime change, not today''s count, nor what was rolled over since. At most the setting correction_days (90) ago, never ahead of the clock (PU014).';
+
+CREATE FUNCTION purser.hold_quota(
+  account_id text,
+  feature text,
+  amount bigint DEFAULT 1,
+  ttl interval DEFAULT '15 minutes',
+  hold_id text DEFAULT gen_random_uuid()::text
+) RETURNS purser.decision
+  LANGUAGE c VOLATILE SECURITY DEFINER
+  AS 'MODULE_PATHNAME', 'purser_hold_quota';
+COMMENT ON FUNCTION purser.hold_quota(text, text, bigint, interval, text) IS
+  'Sets quota aside for work that begins now and is settled later with commit_quota() or release_quota(). Refused like an increment; when it is made, hold_id says how to settle it. It ends by itself after ttl (at most 366 days), whether or not anything runs. Asking again for the same hold_id is the same hold (PU005 when feature or amount differ). Hold in a transaction of its own, before the work: then a failure of the work loses nothing.';
+
+CREATE FUNCTION purser.commit_quota(
+  account_id text,
+  hold_id text,
+  amount bigint DEFAULT NULL
+) RETURNS purser.decision
+  LANGUAGE c VOLATILE SECURITY DEFINER
+  AS 'MODULE_PATHNAME', 'purser_commit_quota';
+COMMENT ON FUNCTION purser.commit_quota(text, text, bigint) IS
+  'Ends a hold by counting what was really used (NULL: all that was held), in the period running now. What was held is counted in any case; more than that must fit, and where it does not the decision is a refusal and the hold stays open. Committing again with the same amount changes nothing. PU006 when the hold is unknown, released, expired or was committed with another amount.';
+
+CREATE FUNCTION purser.release_quota(account_id text, hold_id text) RETURNS purser.decision
+  LANGUAGE c VOLATILE SECURITY DEFINER
+  AS 'MODULE_PATHNAME', 'purser_release_quota';
+COMMENT ON FUNCTION purser.release_quota(text, text) IS
+  'Ends a hold and counts nothing. Releasing again changes nothing. PU006 when the hold is unknown or was committed.';
+
+CREATE FUNCTION purser._reset_usage(account_id text, feature text) RETURNS bigint
+  LANGUAGE c VOLATILE
+  AS 'MODULE_PATHNAME', 'purser_reset_usage';
+COMMENT ON FUNCTION purser._reset_usage(text, text) IS
+  'Internal. Ends the running period of one counter here and begins it anew; returns what had been used.';
+
+CREATE FUNCTION purser.reset_usage(account_id text, feature text, actor text, reason text) RETURNS bigint
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  forgiven bigint;
+BEGIN
+  PERFORM purser._checked_id(actor, 'actor'), purser._checked_id(reason, 'reason');
+  forgiven := purser._reset_usage(account_id, feature);
+  PERFORM purser._audit(actor, 'usage.reset', account_id, 'feature', feature,
+                        jsonb_build_object('used', forgiven, 'reason', reason));
+  RETURN forgiven;
+END
+$$;
+COMMENT ON FUNCTION purser.reset_usage(text, text, text, text) IS
+  'Lets the account begin the running period of a feature anew; returns how much had been used. That stays in the history as a period that ended here, so lifetime totals still are the sum over periods. Audited. PU012 for an unknown feature.';
+
+CREATE FUNCTION purser.adjust_usage(
+  account_id text,
+  feature text,
+  amount bigint,
+  actor text,
+  reason text,
+  at timestamptz DEFAULT NULL
+) RETURNS purser.decision
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  adjusted purser.decision;
+BEGIN
+  PERFORM purser._checked_id(actor, 'actor'), purser._checked_id(reason, 'reason');
+  adjusted := purser.record_usage(adjust_usage.account_id, adjust_usage.feature, adjust_usage.amount, NULL, adjust_usage.at);
+  PERFORM purser._audit(actor, 'usage.adjusted', adjust_usage.account_id, 'feature', adjust_usage.feature,
+                        jsonb_build_object('amount', adjust_usage.amount, 'at', adjust_usage.at, 'used', adjusted.used, 'reason', reason));
+  RETURN adjusted;
+END
+$$;
+COMMENT ON FUNCTION purser.adjust_usage(text, text, bigint, text, text, timestamptz) IS
+  'record_usage() for an operator, with a reason and audited: adds to or takes back from the running period, or the one that contains at.';
+
+CREATE FUNCTION purser.enforce_quota() RETURNS trigger
+  LANGUAGE c SECURITY DEFINER
+  AS 'MODULE_PATHNAME', 'purser_enforce_quota';
+COMMENT ON FUNCTION purser.enforce_quota() IS
+  'Trigger for a table of the application: its rows consume a quota, so no path of code can go around it. Arguments: the feature, the column with the account, and optionally a column with the amount (1 a row without it). Create it AFTER INSERT REFERENCING NEW TABLE AS … FOR EACH STATEMENT, which counts once per account and in account order; or FOR EACH ROW (BEFORE counts rows that ON CONFLICT DO NOTHING or a later trigger then drops). On DELETE (and for an UPDATE that moves a row) rows give back what the running period still holds of them. A statement that does not fit is refused whole: PU001, PU003 or PU004 with the JSON of http_body() as the detail.';
+
 CREATE FUNCTION purser.check_and_increment_batch(
   account_ids text[],
   features text[],
@@ -54,11 +168,12 @@ CREATE FUNCTION purser.http_status(decision purser.decision) RETURNS integer
 BEGIN ATOMIC
   SELECT CASE (decision).reason
            WHEN 'ok' THEN 200
-           WHEN 'quota_exceeded' THEN 429
-           ELSE 403 END;
+           WHEN 'quota_exceeded' THEN CASE WHEN (decision).resets_at IS NULL THEN 402 ELSE 429 END
+           WHEN 'per_call_exceeded' THEN 422
+           ELSE CASE WHEN (decision).allowed THEN 200 ELSE 403 END END;
 END;
 COMMENT ON FUNCTION purser.http_status(purser.decision) IS
-  'The HTTP status of a decision: 200 allowed, 429 used up, 403 not included or account not active.';
+  'The HTTP status of a decision: 200 allowed or recorded; 429 used up until it resets; 402 used up for good, so that only another plan helps; 403 not in the plan, or account not active; 422 more than one call may take.';
 
 CREATE FUNCTION purser._decision_text(decision purser.decision) RETURNS text
   LANGUAGE sql STABLE SECURITY DEFINER
@@ -66,6 +181,10 @@ CREATE FUNCTION purser._decision_text(decision purser.decision) RETURNS text
 BEGIN ATOMIC
   SELECT CASE (decision).reason
            WHEN 'ok' THEN 'Allowed.'
+           WHEN 'over_quota' THEN
+             format('You have used %s of %s %s.', (decision).used, (decision).quota, named.feature)
+           WHEN 'per_call_exceeded' THEN
+             format('At most %s %s at a time.', (decision).max_amount, named.feature)
            WHEN 'quota_exceeded' THEN
              format('You have used %s of %s %s.', (decision).used, (decision).quota, named.feature)
              || coalesce(to_char((decision).resets_at AT TIME ZONE 'UTC',
