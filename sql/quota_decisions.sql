@@ -149,3 +149,11 @@ SELECT tried($$SELECT purser.check_quota('decide-a', 'audio_pipeline')$$);
 SELECT tried($$SELECT purser.check_and_increment('decide-a', 'teleports')$$);
 SELECT tried($$SELECT purser.check_and_increment('decide-nobody', 'teleports')$$);
 SELECT count(*) AS accounts FROM purser.account WHERE account_id = 'decide-nobody';
+
+-- However the server looks for the row, the amount is tried on that row alone: on another it might be out of range.
+SELECT purser.subscribe('decide-scan', 'unlimited', 'tester') IS NOT NULL AS subscribed;
+SELECT used FROM purser.check_and_increment('decide-scan-other', 'minutes', 5);
+\c -
+SET enable_indexscan = off;
+SET enable_bitmapscan = off;
+SELECT allowed, used FROM purser.check_and_increment('decide-scan', 'minutes', 9223372036854775807);

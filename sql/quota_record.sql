@@ -3,7 +3,7 @@
 SET timezone = 'UTC';
 SET datestyle = 'ISO, YMD';
 SET purser.now = '2026-03-10 12:00+00';
-SELECT purser.declare_features('{"exports": {"kind": "quota"}}', 'tester') AS declared;
+SELECT purser.declare_features('{"plan_exports": {"kind": "quota"}}', 'tester') AS declared;
 SELECT purser.publish_plan('recorder', '{"name": "Recorder", "features": {"minutes": 10}}', 'tester', 'test') ->> 'version' AS version;
 SELECT purser.subscribe('rec-a', 'recorder', 'tester') AS subscription;
 
@@ -15,7 +15,7 @@ SELECT purser.http_status(purser.record_usage('rec-a', 'minutes', 1)) AS http_st
 SELECT purser.set_account_status('rec-a', 'suspended', 'tester', 'test');
 SELECT allowed, reason, used FROM purser.record_usage('rec-a', 'minutes', 1);
 SELECT purser.set_account_status('rec-a', 'active', 'tester', 'test');
-SELECT allowed, reason, used FROM purser.record_usage('rec-a', 'exports', 1);
+SELECT allowed, reason, used FROM purser.record_usage('rec-a', 'plan_exports', 1);
 
 -- Keys work as for increments: counted once, first answer, and another request is refused.
 SELECT used FROM purser.record_usage('rec-a', 'minutes', 2, 'k1');

@@ -2,15 +2,15 @@
 SET timezone = 'UTC';
 SET datestyle = 'ISO, YMD';
 SET purser.now = '2026-03-10 12:00+00';
-SELECT purser.declare_features('{"interviews": {"kind": "quota", "per": "day"}}', 'tester') AS declared;
-SELECT purser.publish_plan('together', '{"name": "Together", "features": {"minutes": 30, "interviews": 2, "chat_messages": null}}', 'tester', 'test') ->> 'version' AS version;
+SELECT purser.declare_features('{"plan_talks": {"kind": "quota", "per": "day"}}', 'tester') AS declared;
+SELECT purser.publish_plan('together', '{"name": "Together", "features": {"minutes": 30, "plan_talks": 2, "chat_messages": null}}', 'tester', 'test') ->> 'version' AS version;
 SELECT purser.subscribe('tog-a', 'together', 'tester') AS subscription;
 
-SELECT feature, allowed, used, remaining, resets_at FROM purser.check_and_increment_all('tog-a', '{"minutes": 10, "interviews": 1}');
+SELECT feature, allowed, used, remaining, resets_at FROM purser.check_and_increment_all('tog-a', '{"minutes": 10, "plan_talks": 1}');
 -- One is over: none is counted, and the answer names the one.
-SELECT feature, allowed, reason, used, remaining FROM purser.check_and_increment_all('tog-a', '{"minutes": 25, "interviews": 1, "chat_messages": 4}');
+SELECT feature, allowed, reason, used, remaining FROM purser.check_and_increment_all('tog-a', '{"minutes": 25, "plan_talks": 1, "chat_messages": 4}');
 -- Both are: both are named.
-SELECT feature, allowed, reason, used, remaining FROM purser.check_and_increment_all('tog-a', '{"minutes": 25, "interviews": 2}');
+SELECT feature, allowed, reason, used, remaining FROM purser.check_and_increment_all('tog-a', '{"minutes": 25, "plan_talks": 2}');
 SELECT feature, used FROM purser.usage('tog-a') WHERE used > 0 ORDER BY feature;
 -- A key remembers all the answers together.
 SELECT feature, allowed, used FROM purser.check_and_increment_all('tog-a', '{"minutes": 5, "chat_messages": 1}', 'call-1');
@@ -37,7 +37,7 @@ SELECT feature, used FROM purser.usage('tog-a') WHERE used > 0 ORDER BY feature;
 SELECT purser.subscribe('tog-b', 'together', 'tester') AS subscription;
 SELECT account_id, feature, allowed, reason, used
   FROM purser.check_and_increment_batch('{tog-c, tog-b, tog-b, tog-b, tog-b, tog-c}',
-                                        '{chat_messages, interviews, minutes, interviews, interviews, chat_messages}', '{1, 1, 30, 1, 1, 1}');
+                                        '{chat_messages, plan_talks, minutes, plan_talks, plan_talks, chat_messages}', '{1, 1, 30, 1, 1, 1}');
 SELECT account_id, feature, allowed, reason, used FROM purser.check_and_increment_batch('{tog-b, tog-b, tog-b}', '{minutes, minutes, chat_messages}');
 SELECT sum(used) AS used, sum(lifetime) AS lifetime FROM purser.entitlement WHERE account_id IN ('tog-b', 'tog-c');
 -- With keys an importer can run twice.

@@ -2,13 +2,13 @@
 SET timezone = 'UTC';
 SET datestyle = 'ISO, YMD';
 SET purser.now = '2026-03-10 12:00+00';
-SELECT purser.declare_features('{"projects": {"kind": "quota", "per": "lifetime", "name": "projects"}}', 'tester') AS declared;
-SELECT purser.publish_plan('makers', '{"name": "Makers", "features": {"projects": 3, "minutes": 60}}', 'tester', 'test') ->> 'version' AS version;
+SELECT purser.declare_features('{"plan_projects": {"kind": "quota", "per": "lifetime", "name": "plan_projects"}}', 'tester') AS declared;
+SELECT purser.publish_plan('makers', '{"name": "Makers", "features": {"plan_projects": 3, "minutes": 60}}', 'tester', 'test') ->> 'version' AS version;
 SELECT purser.subscribe(id::text, 'makers', 'tester') AS subscription FROM generate_series(9001, 9003) AS id;
 CREATE TABLE project (id int PRIMARY KEY, owner_id bigint, title text);
 CREATE TABLE recording (id int PRIMARY KEY, owner_id bigint, minutes int);
 CREATE TRIGGER projects_are_counted BEFORE INSERT OR UPDATE OR DELETE ON project
-  FOR EACH ROW EXECUTE FUNCTION purser.enforce_quota('projects', 'owner_id');
+  FOR EACH ROW EXECUTE FUNCTION purser.enforce_quota('plan_projects', 'owner_id');
 CREATE TRIGGER recordings_are_counted AFTER INSERT ON recording REFERENCING NEW TABLE AS added
   FOR EACH STATEMENT EXECUTE FUNCTION purser.enforce_quota('minutes', 'owner_id', 'minutes');
 CREATE TRIGGER removed_recordings_are_counted AFTER DELETE ON recording REFERENCING OLD TABLE AS removed
@@ -18,17 +18,17 @@ CREATE TRIGGER changed_recordings_are_counted AFTER UPDATE ON recording REFERENC
 
 -- A bulk insert of 10 with 3 left inserts nothing and says why.
 SELECT tried($$INSERT INTO project SELECT n, 9001, 'p' FROM generate_series(1, 10) AS n$$);
-SELECT count(*) AS projects, (SELECT used FROM purser.check_quota('9001', 'projects')) AS used FROM project;
+SELECT count(*) AS projects, (SELECT used FROM purser.check_quota('9001', 'plan_projects')) AS used FROM project;
 INSERT INTO project SELECT n, 9001, 'p' FROM generate_series(1, 3) AS n;
 SELECT tried($$INSERT INTO project VALUES (4, 9001, 'one more')$$);
 -- Others are not affected, and rows that belong to nobody take nothing.
 INSERT INTO project VALUES (4, 9002, 'theirs'), (5, NULL, 'nobody''s');
-SELECT used FROM purser.check_quota('9002', 'projects');
+SELECT used FROM purser.check_quota('9002', 'plan_projects');
 -- Deleting gives back; giving away takes from the new owner; other changes take nothing.
 DELETE FROM project WHERE id = 1;
 UPDATE project SET owner_id = 9002 WHERE id = 2;
 UPDATE project SET title = 'renamed' WHERE id = 3;
-SELECT account_id, used FROM purser.usage('9001') WHERE feature = 'projects' UNION ALL SELECT account_id, used FROM purser.usage('9002') WHERE feature = 'projects';
+SELECT account_id, used FROM purser.usage('9001') WHERE feature = 'plan_projects' UNION ALL SELECT account_id, used FROM purser.usage('9002') WHERE feature = 'plan_projects';
 SELECT id, owner_id, title FROM project ORDER BY id;
 INSERT INTO project VALUES (6, 9002, 'full now');
 SELECT tried($$UPDATE project SET owner_id = 9002 WHERE id = 3$$);
@@ -52,7 +52,7 @@ COPY project FROM stdin;
 9	9003	copied
 \.
 ROLLBACK;
-SELECT account_id, used FROM purser.usage('9001') WHERE feature = 'projects' UNION ALL SELECT account_id, used FROM purser.usage('9003') WHERE feature = 'projects';
+SELECT account_id, used FROM purser.usage('9001') WHERE feature = 'plan_projects' UNION ALL SELECT account_id, used FROM purser.usage('9003') WHERE feature = 'plan_projects';
 -- Rows of an earlier period give nothing back to this one.
 SET purser.now = '2026-04-10 12:00+00';
 DELETE FROM recording;
@@ -79,8 +79,8 @@ BEGIN
   RETURN (SELECT tried($q$INSERT INTO misuse VALUES (1, '9001', 1.5) RETURNING id$q$));
 END $$;
 BEGIN; SELECT misused($$$$); ROLLBACK;
-BEGIN; SELECT misused($$'projects'$$); ROLLBACK;
-BEGIN; SELECT misused($$'projects', 'owner_id'$$); ROLLBACK;
+BEGIN; SELECT misused($$'plan_projects'$$); ROLLBACK;
+BEGIN; SELECT misused($$'plan_projects', 'owner_id'$$); ROLLBACK;
 BEGIN; SELECT misused($$'no_such', 'id'$$); ROLLBACK;
 BEGIN; SELECT misused($$'minutes', 'id', 'amount'$$); ROLLBACK;
 BEGIN; SELECT misused($$'minutes', 'id'$$, 'AFTER INSERT', 'STATEMENT'); ROLLBACK;

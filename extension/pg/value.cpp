@@ -323,16 +323,6 @@ std::optional<std::int64_t> Arguments::optional_int8(int i) const {
   return read_int8(datum(i));
 }
 
-std::int64_t Arguments::microseconds(int i, const char* name) const {
-  require(i, name);
-  const auto* interval = reinterpret_cast<const ::Interval*>(DatumGetPointer(datum(i)));
-  const __int128 days = __int128{interval->month} * 30 + interval->day;
-  const __int128 length = days * USECS_PER_DAY + interval->time;
-  if (length >= PG_INT64_MIN && length <= PG_INT64_MAX) return static_cast<std::int64_t>(length);
-  throw Error(sqlstate::invalid_argument, quoted_argument(name) + " is too long", {},
-              "Pass a shorter interval.");
-}
-
 std::optional<std::string> Arguments::optional_jsonb(int i, const char* name) const {
   if (is_null(i)) return std::nullopt;
   std::string json = read_jsonb(datum(i));

@@ -106,8 +106,6 @@ class Arguments {
   Amount positive_amount(int i, const char* name) const;
   std::int64_t int8(int i, const char* name) const;
   std::optional<std::int64_t> optional_int8(int i) const;
-  // An interval's length, with days of 24 hours and months of 30 days.
-  std::int64_t microseconds(int i, const char* name) const;
   std::optional<std::string> optional_jsonb(int i, const char* name) const;
   std::optional<Instant> optional_timestamptz(int i) const;
   std::optional<std::int32_t> optional_int4(int i) const;

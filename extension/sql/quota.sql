@@ -6,6 +6,8 @@ CREATE FUNCTION purser._admits(
   carried bigint, amount bigint
 ) RETURNS boolean
   LANGUAGE c STABLE PARALLEL SAFE
+  -- Dear, so that whatever the plan, no other row than the one asked for is ever tested.
+  COST 100000
   AS 'MODULE_PATHNAME', 'purser_admits';
 COMMENT ON FUNCTION purser._admits(text, text, integer, text, text, text, bigint, bigint, bigint, bigint) IS
   'Internal. Whether a row of purser.entitlement takes the amount, by the plan version this session has in memory.';
