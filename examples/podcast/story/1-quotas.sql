@@ -54,3 +54,17 @@ SELECT feature, used, quota, remaining, level, resets_at FROM purser.usage('42')
 -- Other features are looked up the same way: which audio service, may she publish automatically?
 SELECT purser.feature_value('42', 'audio_pipeline') AS audio_pipeline,
        purser.has_feature('42', 'auto_publish') AS auto_publish;
+
+-- How often is limited as well: ten logins an hour, as the default plan says; on Pro five times that.
+SELECT allowed, "limit", remaining, retry_after, scope, per FROM purser.rate_limit('42', 'login');
+
+-- Whoever is not signed in has an address. The fourth request of this hour has to wait.
+SELECT request, to_jsonb(purser.rate_limit_key('ip:203.0.113.9', 3, '1 hour')) - '{resets_at, scope, per}'::text[] AS decision
+  FROM generate_series(1, 4) AS request;
+
+--~
+DO $$
+BEGIN
+    ASSERT (SELECT NOT allowed FROM purser.rate_limit_key('ip:203.0.113.9', 3, '1 hour')), 'the fourth request passed';
+END
+$$;
