@@ -202,8 +202,12 @@ std::optional<Entitlement> lock_row(const std::string& account_id, const std::st
     return first_row(lock_entitlement.run({pg::text(account_id), pg::text(feature)}));
   };
   if (auto row = lock()) return row;
-  provision_account(account_id, now);
-  keep_account.run({pg::text(account_id)});
+  // An account that is there is not inserted again: that would wait for whoever is changing it.
+  const auto keep = [&] { return keep_account.run({pg::text(account_id)}).processed() == 1; };
+  if (!keep()) {
+    provision_account(account_id, now);
+    keep();
+  }
   insert_entitlement.run({pg::text(account_id), pg::text(feature)});
   return lock();
 }

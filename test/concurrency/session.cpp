@@ -110,7 +110,9 @@ void publish_test_plan(Session& session) {
       "  \"chat\": {\"kind\": \"quota\", \"per\": \"day\"},"
       "  \"minutes\": {\"kind\": \"quota\", \"per\": \"month\"},"
       "  \"exports\": {\"kind\": \"quota\", \"per\": \"lifetime\"},"
-      "  \"once\": {\"kind\": \"quota\", \"per\": \"day\"}}', 'test')");
+      "  \"once\": {\"kind\": \"quota\", \"per\": \"day\"},"
+      "  \"batch_units\": {\"kind\": \"quota\", \"per\": \"lifetime\", \"default\": null}}', "
+      "'test')");
   session.run(
       "SELECT purser.publish_plan('free', '{\"name\": \"Free\", \"features\": {"
       "  \"chat\": {\"quota\": 50},"

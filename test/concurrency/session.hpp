@@ -107,7 +107,8 @@ std::vector<Outcome> all_at_once(const std::vector<std::string>& statements,
 unsigned seed();
 
 // Declares the features and publishes the plan "free" that the tests count against:
-// {"chat": 50 a day, "minutes": 1000 a month, "exports": 100 for ever, "once": 1 a day}.
+// {"chat": 50 a day, "minutes": 1000 a month, "exports": 100 for ever, "once": 1 a day,
+// "batch_units": unlimited}.
 void publish_test_plan(Session& session);
 
 }  // namespace purser::test
