@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/dependency.hpp"
 #include "core/document.hpp"
 
 namespace purser {
@@ -144,10 +145,16 @@ void read_value(const Json& value, const Feature& feature, const Place& place,
   }
 }
 
+void read_position(const Json& object, const Place& place, int& position) {
+  if (const Json* value = given(object, "position"))
+    read_integer(*value, 0, std::numeric_limits<int>::max(), place.field("position"), position);
+}
+
 // ---- feature declarations -----------------------------------------------------------------------
 
 std::vector<std::string> declarable_fields(FeatureKind kind) {
-  std::vector<std::string> fields = {"kind", "name", "unit", "category", "description", "default"};
+  std::vector<std::string> fields = {"kind",        "name",     "unit",     "category",
+                                     "description", "position", "requires", "default"};
   if (kind == FeatureKind::quota) fields.push_back("per");
   if (kind == FeatureKind::number) fields.insert(fields.end(), {"minimum", "maximum"});
   if (kind == FeatureKind::choice) fields.push_back("choices");
@@ -216,6 +223,8 @@ void read_declaration(const Json& document, const Place& place, Feature& feature
   read_text(document, "unit", place, feature.unit);
   read_text(document, "category", place, feature.category);
   read_text(document, "description", place, feature.description);
+  read_position(document, place, feature.position);
+  read_requirements(document, place, feature.needs);
   // What else may be said, and of what form, depends on the kind.
   if (!read_kind(document, place, feature.kind)) return;
   allow_only(declarable_fields(feature.kind), document, place);
@@ -378,15 +387,14 @@ std::vector<Violation> read_plan(std::string_view json, const FeatureCatalog& ca
                *document, place);
     read_plan_name(*document, place, read.name);
     read_text(*document, "description", place, read.description);
-    if (const Json* position = given(*document, "position"))
-      read_integer(*position, 0, std::numeric_limits<int>::max(), place.field("position"),
-                   read.position);
+    read_position(*document, place, read.position);
     if (const Json* is_public = given(*document, "public"))
       read_flag(*is_public, place.field("public"), read.is_public);
     if (const Json* active = given(*document, "active"))
       read_flag(*active, place.field("active"), read.active);
     read_prices(*document, place, read.prices);
     read_features(*document, catalog, place, read);
+    require_dependencies(read, catalog, place.field("features"));
     read_rate_plan(*document, place, read.rates);
   }
   version = std::move(read);

@@ -32,6 +32,14 @@ struct FeatureValue {
   bool operator==(const FeatureValue&) const = default;
 };
 
+// What a feature needs of another before a plan may turn it on; one of the members says what.
+struct Requirement {
+  std::string feature;
+  bool on = false;                   // of a switch
+  std::vector<std::string> choices;  // of a choice: any of these
+  std::optional<Amount> minimum;     // of a number or a quota; unlimited has it
+};
+
 // A feature as declared, whichever plans use it.
 struct Feature {
   std::string code;
@@ -40,9 +48,11 @@ struct Feature {
   std::string unit;  // e.g. "message"
   std::string category;
   std::string description;
+  int position = 0;                        // its place on a page
   FeatureValue fallback;                   // its value in a plan that does not mention it
   std::optional<Amount> minimum, maximum;  // of a number
   std::vector<std::string> choices;        // of a choice
+  std::vector<Requirement> needs;
 };
 
 using FeatureCatalog = std::map<std::string, Feature, std::less<>>;

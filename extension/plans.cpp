@@ -1,6 +1,9 @@
 // Plans seen from SQL: validation of documents, and what a plan gives an account.
 #include <string>
 
+#include "core/dependency.hpp"
+#include "core/display.hpp"
+#include "core/error.hpp"
 #include "core/plan.hpp"
 #include "extension/account.hpp"
 #include "extension/catalog.hpp"
@@ -34,19 +37,6 @@ Given given(FunctionCallInfo fcinfo) {
   return {account.status, plan.features.find(feature)->second};
 }
 
-bool included(const FeatureValue& value) {
-  switch (value.kind) {
-    case FeatureKind::quota:
-      return value.quota.limit != 0;
-    case FeatureKind::toggle:
-      return value.on;
-    case FeatureKind::number:
-    case FeatureKind::choice:
-      return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 // validate_plan(definition) → setof violation
@@ -71,6 +61,35 @@ PURSER_FUNCTION(purser_validate_feature) {
   return 0;
 }
 
+// _feature_dependencies() → setof violation
+PURSER_FUNCTION(purser_feature_dependencies) {
+  pg::RowSet result(fcinfo);
+  pg::Spi spi;
+  add_violations(result, check_dependencies(Catalog::load_features()));
+  return 0;
+}
+
+// _plan_features(definition) → one row for every declared feature; only for a valid definition
+PURSER_FUNCTION(purser_plan_features) {
+  const pg::Arguments arguments(fcinfo);
+  const std::string definition = arguments.optional_jsonb(0, "definition").value_or("null");
+  pg::RowSet result(fcinfo);
+  pg::Spi spi;
+  const FeatureCatalog features = Catalog::load_features();
+  PlanVersion plan;
+  if (!read_plan(definition, features, plan).empty())
+    throw Error(sqlstate::plan_invalid, "the plan is not valid", {},
+                "purser.validate_plan() lists what is wrong with it.");
+  for (const auto& [code, feature] : features) {
+    const FeatureValue& value = plan.features.at(code);
+    const bool metered = feature.kind == FeatureKind::quota;
+    result.add({pg::text(code), pg::jsonb(value_json(value)),
+                metered ? pg::int8(value.quota.limit) : pg::null_value(),
+                pg::boolean(is_included(value)), pg::text(display_text(feature, value))});
+  }
+  return 0;
+}
+
 // feature_value(account_id, feature) → jsonb
 PURSER_FUNCTION(purser_feature_value) {
   const std::string json = value_json(given(fcinfo).value);
@@ -80,7 +99,7 @@ PURSER_FUNCTION(purser_feature_value) {
 // has_feature(account_id, feature) → boolean
 PURSER_FUNCTION(purser_has_feature) {
   const Given found = given(fcinfo);
-  return BoolGetDatum(found.status == AccountStatus::active && included(found.value));
+  return BoolGetDatum(found.status == AccountStatus::active && is_included(found.value));
 }
 
 }  // namespace purser
