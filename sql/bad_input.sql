@@ -65,11 +65,12 @@ INSERT INTO probe VALUES
   ('publish_plan', 'code', $$purser.publish_plan(%s, '{"name": "Bad"}', 'tester', 'x', dry_run => true)$$),
   ('publish_plan', 'actor', $$purser.publish_plan('bad', '{"name": "Bad"}', %s, 'x', dry_run => true)$$),
   ('publish_plan', 'reason', $$purser.publish_plan('bad', '{"name": "Bad"}', 'tester', %s, dry_run => true)$$),
+  ('plan_history', 'code', $$purser.plan_history(%s)$$),
+  ('plan_diff', 'code', $$purser.plan_diff(%s, 1, 1)$$),
+  ('rollback_plan', 'code', $$purser.rollback_plan(%s, 1, 'tester', 'x', dry_run => true)$$),
+  ('rollback_plan', 'actor', $$purser.rollback_plan('free', 1, %s, 'x', dry_run => true)$$),
+  ('rollback_plan', 'reason', $$purser.rollback_plan('free', 1, 'tester', %s, dry_run => true)$$),
   ('declare_features', 'actor', $$purser.declare_features('{}', %s)$$),
-  ('check_request', 'account_id', $$purser.check_request(%s, '{"quotas": {"minutes": 1}}')$$),
-  ('check_request', 'idempotency_key', $$purser.check_request('bad-a', '{"quotas": {"minutes": 1}}', %s)$$),
-  ('check_rate_limit', 'account_id', $$purser.check_rate_limit(%s, 'api')$$),
-  ('check_rate_limit', 'scope', $$purser.check_rate_limit('bad-a', %s)$$),
   ('rate_limit', 'account_id', $$purser.rate_limit(%s, 'bad')$$),
   ('rate_limit', 'scope', $$purser.rate_limit('bad-a', %s)$$),
   ('rate_limit_key', 'key', $$purser.rate_limit_key(%s, 5, '1 hour')$$),
@@ -178,6 +179,7 @@ SELECT tried(format('SELECT purser.declare_features(%L, %L)', document, 'tester'
   FROM unnest(ARRAY[NULL, 'null', '[]', '1', '{"x": null}', '{"": {"kind": "switch"}}']) AS document;
 SELECT rule, message FROM purser.validate_plan(NULL);
 SELECT rule, left(message, 60) FROM purser.validate_plan(('{"name": ' || repeat('[', 200) || repeat(']', 200) || '}')::jsonb);
+SELECT tried($$SELECT rule FROM purser.validate_plan(jsonb_build_object('name', 'big', 'description', repeat('x', 5000000)))$$);
 SELECT tried($$SELECT rule FROM purser.validate_plan(jsonb_build_object('name', 'big', 'description', repeat('x', 1100000)))$$);
 SELECT left(tried(format('SELECT purser.charge_credits(%L, 1, %L, %L, breakdown => %L)', 'bad-a', 'work', 'big',
                          jsonb_build_object('x', repeat('x', 1100000)))), 60) AS answer;

@@ -19,8 +19,8 @@ SELECT plan, purser.publish_plan(plan, definition, 'tester', 'prices') ->> 'vers
         "features": {"minutes": null, "branding": true}}'),
     ('partner', '{"name": "Partner", "public": false}'),
     ('legacy', '{"name": "Legacy", "active": false}')) AS plans (plan, definition);
-SELECT jsonb_pretty(jsonb_path_query_array(purser.pricing(),
-         '$[*] ? (@.plan == "free" || @.plan == "creator" || @.plan == "unlimited")'));
+SELECT jsonb_pretty(jsonb_agg(p - 'feature_list'))
+  FROM jsonb_path_query(purser.pricing(), '$[*] ? (@.plan == "free" || @.plan == "creator" || @.plan == "unlimited")') AS p;
 SELECT p ->> 'plan' AS plan, price ->> 'interval' AS per, price ->> 'display' AS display
   FROM jsonb_array_elements(purser.pricing()) WITH ORDINALITY AS p (p, n),
        jsonb_array_elements(p -> 'prices') AS price

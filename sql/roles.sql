@@ -91,6 +91,9 @@ SELECT balance_after FROM purser.charge_credits('role-a', 1, 'work', 'c1', 'epis
 SELECT purser.credit_balance('role-a'), purser.invoice('role-a', 'episode', 'e1') -> 'net' AS net;
 SELECT purser.http_status(d), purser.http_body(d) ->> 'detail' AS detail FROM purser.check_quota('role-a', 'minutes') AS d;
 SELECT allowed FROM purser.admit('role-a');
+SELECT count(*) > 0 AS features, count(*) = (SELECT count(*) FROM purser.compare_plans()) AS compared FROM purser.features();
+SELECT tried($$SELECT purser.rollback_plan('free', 1, 'me', 'x')$$);
+SELECT tried($$SELECT purser.plan_history('free')$$);
 SELECT jsonb_typeof(purser.pricing()), purser.has_feature('role-a', 'branding');
 RESET SESSION AUTHORIZATION;
 -- The audit trail knows the role that was logged in, whatever actor it names.
@@ -190,6 +193,9 @@ SET search_path = regress_trap, pg_catalog, pg_temp;
 SELECT purser.declare_features('{"role_feature": {"kind": "choice", "choices": ["a", "b"], "default": "a"}}');
 SELECT purser.publish_plan('role-plan', '{"name": "Role", "features": {"minutes": 5, "role_feature": "b"}}', 'me', 'x') IS NULL;
 SELECT purser.publish_plan('role-plan', '{"name": "Role"}', 'me', 'x', true) IS NULL;
+SELECT version, changes FROM purser.plan_history('role-plan');
+SELECT path, change FROM purser.plan_diff('role-plan', 1, 1);
+SELECT purser.rollback_plan('role-plan', 1, 'me', 'x', true) IS NULL;
 SELECT rule FROM purser.validate_plan('{"name": "Role", "features": {"nothing": 1}}');
 SELECT purser.set_setting('upgrade_url', 'https://example.com/upgrade');
 SELECT purser.clear_rate_limits('role-rate', '{role_scope}', 'me', 'x');
