@@ -8,16 +8,18 @@ namespace purser {
 
 namespace {
 
+// Another kind of call may have kept answers of another form under the key.
 pg::Statement select_key{
     "SELECT k.fingerprint, a.feature, a.allowed, a.reason, a.used, a.quota, a.remaining,"
     "       a.resets_at, a.level, a.percent, a.held, a.max_amount, a.hold_id"
     "  FROM purser.quota_key AS k,"
     "       LATERAL ROWS FROM ("
-    "         pg_catalog.jsonb_populate_recordset(NULL::purser.decision, k.answers)"
+    "         pg_catalog.jsonb_populate_recordset(NULL::purser.decision,"
+    "           CASE WHEN k.fingerprint OPERATOR(pg_catalog.=) $3 THEN k.answers ELSE '[{}]' END)"
     "       ) WITH ORDINALITY AS a"
     " WHERE k.account_id OPERATOR(pg_catalog.=) $1 AND k.idempotency_key OPERATOR(pg_catalog.=) $2"
     " ORDER BY a.ordinality",
-    {TEXTOID, TEXTOID}};
+    {TEXTOID, TEXTOID, BYTEAOID}};
 
 pg::Statement claim_key{
     "INSERT INTO purser.quota_key (account_id, idempotency_key, fingerprint, answers, created_at)"
@@ -57,7 +59,8 @@ std::string json(const Answers& answers) {
 
 std::optional<Answers> remembered(const IdempotencyKey& key) {
   if (!key.key) return std::nullopt;
-  const pg::Rows rows = select_key.run({pg::text(key.account_id), pg::text(*key.key)});
+  const pg::Rows rows =
+      select_key.run({pg::text(key.account_id), pg::text(*key.key), pg::bytea(key.fingerprint)});
   if (rows.empty()) return std::nullopt;
   if (rows[0].digest(0) != key.fingerprint)
     reused(key, "The first request under this key asked for something else.");

@@ -81,6 +81,21 @@ RequestedQuotas lock_quotas(const std::string& account_id, const Amounts& amount
   });
 }
 
+// _lock_quotas(account_id, amounts) → setof decision: decides and counts nothing, and keeps the
+// locks
+PURSER_FUNCTION(purser_lock_quotas) {
+  const pg::Arguments arguments(fcinfo);
+  const std::string account_id(arguments.id(0, "account_id"));
+  const Amounts amounts = read_amounts(arguments.optional_jsonb(1, "amounts").value_or("null"));
+  pg::RowSet result(fcinfo);
+  pg::Spi spi;
+  const auto plans = catalog();
+  for (const auto& [feature, amount] : amounts) plans->feature(feature);
+  for (const auto& [feature, answer] : lock_quotas(account_id, amounts, *plans, pg::now()).answers)
+    result.add(decision_columns(account_id, feature, answer));
+  return 0;
+}
+
 // check_and_increment_all(account_id, amounts, idempotency_key) → setof decision
 PURSER_FUNCTION(purser_check_and_increment_all) {
   const pg::Arguments arguments(fcinfo);

@@ -245,6 +245,15 @@ RateDecision take(const Key& key, const RateLimit& limit, std::int64_t cost, Ins
   return decision;
 }
 
+RateDecision look(const Key& key, const RateLimit& limit, std::int64_t cost, Instant now) {
+  Set& set = set_of(key);
+  SpinLockAcquire(&set.lock);
+  const Slot* slot = find(set, key);
+  RateState state = slot != nullptr ? slot->state : RateState();
+  SpinLockRelease(&set.lock);
+  return purser::take(limit, state, cost, now);
+}
+
 void remember(const Key& key, const PlanMemo& memo, Instant now) {
   Set& set = set_of(key);
   SpinLockAcquire(&set.lock);

@@ -53,6 +53,9 @@ std::optional<PlanMemo> recall(const Key& key);
 RateDecision take(const Key& key, const RateLimit& limit, std::int64_t cost, Instant now,
                   const PlanMemo& memo);
 
+// What take() would decide. Counts nothing.
+RateDecision look(const Key& key, const RateLimit& limit, std::int64_t cost, Instant now);
+
 // Keeps the memo of a key that is not limited, where there is room for it.
 void remember(const Key& key, const PlanMemo& memo, Instant now);
 

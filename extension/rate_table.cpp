@@ -29,13 +29,15 @@ enum Column {
   window_column,
 };
 
-pg::Statement lock_bucket{
-    "SELECT b.account_id, b.scope, b.full_at, b.fraction, b.counted_at, b.max_requests,"
-    "       b.per_micros"
-    "  FROM purser.rate_bucket AS b"
-    " WHERE b.account_id OPERATOR(pg_catalog.=) $1 AND b.scope OPERATOR(pg_catalog.=) $2"
-    "   FOR NO KEY UPDATE",
-    {TEXTOID, TEXTOID}};
+#define SELECT_BUCKET                                                                  \
+  "SELECT b.account_id, b.scope, b.full_at, b.fraction, b.counted_at, b.max_requests," \
+  "       b.per_micros"                                                                \
+  "  FROM purser.rate_bucket AS b"                                                     \
+  " WHERE b.account_id OPERATOR(pg_catalog.=) $1 AND b.scope OPERATOR(pg_catalog.=) $2"
+
+pg::Statement select_bucket{SELECT_BUCKET, {TEXTOID, TEXTOID}};
+
+pg::Statement lock_bucket{SELECT_BUCKET " FOR NO KEY UPDATE", {TEXTOID, TEXTOID}};
 
 pg::Statement insert_bucket{
     "INSERT INTO purser.rate_bucket"
@@ -141,6 +143,14 @@ RateDecision take(std::string_view owner, std::string_view scope, const RateLimi
   if (const auto decision = take_in_place(owner, scope, limit, cost, now)) return *decision;
   pg::Spi spi;
   return take_locked(owner, scope, limit, cost, now);
+}
+
+RateDecision look(std::string_view owner, std::string_view scope, const RateLimit& limit,
+                  std::int64_t cost, Instant now) {
+  pg::Spi spi;
+  const pg::Rows rows = select_bucket.run({pg::text(owner), pg::text(scope)});
+  RateState state = rows.empty() ? RateState() : read_state(rows[0]);
+  return purser::take(limit, state, cost, now);
 }
 
 void clear(std::string_view owner, std::string_view scope) {

@@ -12,6 +12,10 @@ namespace purser::rate_table {
 RateDecision take(std::string_view owner, std::string_view scope, const RateLimit& limit,
                   std::int64_t cost, Instant now);
 
+// What take() would decide. Counts nothing and locks nothing.
+RateDecision look(std::string_view owner, std::string_view scope, const RateLimit& limit,
+                  std::int64_t cost, Instant now);
+
 void clear(std::string_view owner, std::string_view scope);
 
 }  // namespace purser::rate_table

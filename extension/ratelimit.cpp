@@ -136,17 +136,20 @@ std::optional<RateLimit> limit_by_plan(const PlanVersion& own, const Catalog& pl
   return limit;
 }
 
-Answer take_from_table(std::string_view account_id, std::string_view scope, std::int64_t cost) {
+enum class Ask { take, look };  // count what passes, or only say whether it would
+
+Answer ask_table(Ask ask, std::string_view account_id, std::string_view scope, std::int64_t cost) {
   const auto plans = catalog();
   const Instant now = pg::now();
   const Account account = read_account(account_id, now);
   const auto limit =
       limit_by_plan(plans->version(account.plan, account.pinned_version), *plans, scope);
   if (!limit) return unlimited();
-  return {limit, rate_table::take(account_id, scope, *limit, cost, now)};
+  return {limit, ask == Ask::take ? rate_table::take(account_id, scope, *limit, cost, now)
+                                  : rate_table::look(account_id, scope, *limit, cost, now)};
 }
 
-Answer take_from_memory(std::string_view account_id, std::string_view scope, std::int64_t cost) {
+Answer ask_memory(Ask ask, std::string_view account_id, std::string_view scope, std::int64_t cost) {
   const auto plans = catalog();
   const Instant now = pg::now();
   const rate_memory::Key key = rate_memory::key_of(account_id, scope);
@@ -161,6 +164,7 @@ Answer take_from_memory(std::string_view account_id, std::string_view scope, std
     memo = memo_of(account, change, now);
   }
   const auto limit = limit_by_plan(*version, *plans, scope);
+  if (limit && ask == Ask::look) return {limit, rate_memory::look(key, *limit, cost, now)};
   if (limit) return {limit, rate_memory::take(key, *limit, cost, now, *memo)};
   if (!remembered) rate_memory::remember(key, *memo, now);
   return unlimited();
@@ -187,6 +191,16 @@ Datum decision_datum(FunctionCallInfo fcinfo, const Answer& answer, std::string_
        limited ? pg::timestamptz(d.resets_at) : none, pg::text(to_string(d.reason)),
        scope.empty() ? none : pg::text(scope),
        limited ? pg::interval(answer.limit->window) : none});
+}
+
+Datum rate_limit(Ask ask, FunctionCallInfo fcinfo) {
+  const pg::Arguments arguments(fcinfo);
+  const std::string_view account_id = arguments.id(0, "account_id");
+  const std::string_view scope = arguments.id(1, "scope");
+  const std::int64_t cost = read_cost(arguments, 2);
+  const Answer answer = rate_memory::available() ? ask_memory(ask, account_id, scope, cost)
+                                                 : ask_table(ask, account_id, scope, cost);
+  return decision_datum(fcinfo, answer, scope);
 }
 
 RateLimit read_limit(const pg::Arguments& arguments) {
@@ -216,13 +230,12 @@ std::string scope_of_window(const RateLimit& limit) {
 
 // rate_limit(account_id, scope, cost) → rate_decision
 PURSER_FUNCTION(purser_rate_limit) {
-  const pg::Arguments arguments(fcinfo);
-  const std::string_view account_id = arguments.id(0, "account_id");
-  const std::string_view scope = arguments.id(1, "scope");
-  const std::int64_t cost = read_cost(arguments, 2);
-  const Answer answer = rate_memory::available() ? take_from_memory(account_id, scope, cost)
-                                                 : take_from_table(account_id, scope, cost);
-  return decision_datum(fcinfo, answer, scope);
+  return rate_limit(Ask::take, fcinfo);
+}
+
+// check_rate_limit(account_id, scope, cost) → rate_decision
+PURSER_FUNCTION(purser_check_rate_limit) {
+  return rate_limit(Ask::look, fcinfo);
 }
 
 // rate_limit_key(key, max_requests, per, cost) → rate_decision

@@ -22,6 +22,8 @@ GRANT EXECUTE ON FUNCTION
   purser.http_status(purser.decision),
   purser.http_body(purser.decision),
   purser.rate_limit(text, text, integer),
+  purser.check_rate_limit(text, text, integer),
+  purser.check_request(text, jsonb, text),
   purser.rate_limit_key(text, integer, interval, integer),
   purser.http_status(purser.rate_decision),
   purser.http_body(purser.rate_decision),

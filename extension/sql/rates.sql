@@ -39,6 +39,16 @@ CREATE FUNCTION purser.rate_limit(
 COMMENT ON FUNCTION purser.rate_limit(text, text, integer) IS
   'Decides whether a request of the account may pass now, by the limit its plan has for the scope, and counts it when it may. The limit is the plan''s own, or else the default plan''s, times the plan''s rate_multiplier; a scope that neither limits is unlimited. Looks at the plan alone: whether the account is suspended is for admit() to say. Of N callers at once exactly as many pass as the limit has left. Not transactional in shared memory: a request that passed stays counted when its transaction rolls back, and a crash of the server forgets all counts. PU012 for a scope that no published plan limits, PU013 for a cost below 1, PU014 for unusable arguments.';
 
+CREATE FUNCTION purser.check_rate_limit(
+  account_id text,
+  scope text,
+  cost integer DEFAULT 1
+) RETURNS purser.rate_decision
+  LANGUAGE c VOLATILE SECURITY DEFINER
+  AS 'MODULE_PATHNAME', 'purser_check_rate_limit';
+COMMENT ON FUNCTION purser.check_rate_limit(text, text, integer) IS
+  'What rate_limit() would decide now. Counts nothing.';
+
 CREATE FUNCTION purser.rate_limit_key(
   key text,
   max_requests integer,

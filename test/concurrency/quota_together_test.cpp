@@ -127,6 +127,36 @@ TEST_F(QuotaTogether, ATriggerLetsExactlyTheQuotaIn) {
   session.run("DROP TABLE guarded");
 }
 
+// Whole requests beside single increments and charges: what a request was refused left no part.
+TEST_F(QuotaTogether, WholeRequestsLeaveNoPartBehind) {
+  session.run("SELECT purser.grant_credits('whole', 60, 'purchased', 'grant')");
+  std::vector<std::string> calls;
+  for (int i = 0; i < 60; ++i) {
+    const std::string id = std::to_string(i);
+    calls.push_back(
+        "SELECT bool_and(allowed) FROM purser.check_request('whole', '{\"quotas\": {\"chat\": 1,"
+        " \"minutes\": 3}, \"charge\": {\"amount\": 1, \"reason\": \"work\"}}', 'request-" +
+        id + "')");
+    if (i % 3 == 0)
+      calls.push_back(
+          "SELECT 'single' FROM purser.check_and_increment('whole', 'chat')"
+          " WHERE allowed");
+    if (i % 3 == 1)
+      calls.push_back("SELECT 'charge' FROM purser.charge_credits('whole', 1, 'work', 'alone-" +
+                      id + "')");
+  }
+  std::map<std::string, int> count;
+  for (const Outcome& outcome : all_at_once(calls)) {
+    ASSERT_TRUE(outcome.ok() || outcome.sqlstate == "PU002") << outcome.message;
+    if (outcome.ok() && !outcome.rows.empty()) ++count[text(outcome.rows, 0, 0)];
+  }
+  EXPECT_EQ(used("whole", "chat"), count["t"] + count["single"]);
+  EXPECT_EQ(used("whole", "minutes"), 3 * count["t"]);
+  EXPECT_EQ(number("SELECT purser.credit_balance('whole')::int"),
+            60 - count["t"] - count["charge"]);
+  EXPECT_EQ(used("whole", "chat"), 50) << "the quota is given out to the last";
+}
+
 // Counting, with the first use of yet another feature, beside changes of the account's plan: each
 // waits for the other, and neither is ended for a deadlock.
 TEST_F(QuotaTogether, FirstUsesAndChangesOfPlanNeverDeadlock) {
