@@ -195,6 +195,14 @@ SELECT purser.publish_plan('role-plan', '{"name": "Role", "features": {"minutes"
 SELECT purser.publish_plan('role-plan', '{"name": "Role"}', 'me', 'x', true) IS NULL;
 SELECT version, changes FROM purser.plan_history('role-plan');
 SELECT path, change FROM purser.plan_diff('role-plan', 1, 1);
+SELECT purser.create_code('role-code', 'promotional_credits', '{"amount": 5}', actor => 'me');
+SELECT allowed, reason FROM purser.redeem_code('role-a', 'ROLE-code');
+SELECT code FROM purser.account_discounts('role-a');
+SELECT purser.deactivate_code('role-code', 'me');
+SELECT purser.declare_experiment('role-experiment', '{"only": 1}', 'me');
+SELECT purser.experiment_variant('role-a', 'role-experiment');
+SELECT variant, accounts FROM purser.experiment_report('role-experiment');
+SELECT purser.close_experiment('role-experiment', 'me');
 SELECT purser.rollback_plan('role-plan', 1, 'me', 'x', true) IS NULL;
 SELECT rule FROM purser.validate_plan('{"name": "Role", "features": {"nothing": 1}}');
 SELECT purser.set_setting('upgrade_url', 'https://example.com/upgrade');

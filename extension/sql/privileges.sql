@@ -34,6 +34,9 @@ GRANT EXECUTE ON FUNCTION
   purser.features(),
   purser.compare_plans(text[]),
   purser.display_price(bigint, text),
+  purser.redeem_code(text, text, text),
+  purser.account_discounts(text),
+  purser.experiment_variant(text, text),
   purser.open_account(text, text, text),
   purser.admit(text, text),
   purser.charge_credits(text, numeric, text, text, text, text, text, jsonb, text, text),
@@ -48,6 +51,11 @@ GRANT EXECUTE ON FUNCTION
   purser.validate_plan(jsonb),
   purser.publish_plan(text, jsonb, text, text, boolean),
   purser.plan_history(text),
+  purser.create_code(text, text, jsonb, integer, timestamptz, boolean, text),
+  purser.deactivate_code(text, text),
+  purser.declare_experiment(text, jsonb, text),
+  purser.close_experiment(text, text),
+  purser.experiment_report(text),
   purser.plan_diff(text, integer, integer),
   purser.rollback_plan(text, integer, text, text, boolean),
   purser.subscribe(text, text, text, integer),
@@ -70,6 +78,8 @@ GRANT SELECT ON
   purser.credit_grant, purser.ledger, purser.plan, purser.plan_version, purser.feature, purser.setting,
   purser.usage_history, purser.grants, purser.ledger_entries
 TO purser_admin, purser_reader;
+GRANT SELECT ON purser.code, purser.code_redemption, purser.code_report, purser.experiment, purser.experiment_assignment
+TO purser_admin;
 GRANT SELECT ON purser.audit_event, purser.event, purser.job, purser.rate_bucket TO purser_admin;
 
 DO $$
