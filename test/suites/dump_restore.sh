@@ -41,6 +41,8 @@ SELECT purser.open_account('tokyo', 'Asia/Tokyo');
 SELECT purser.subscribe('tokyo', 'pro'), purser.change_plan('tokyo', 'pro', 'ops', 1);
 SELECT purser.check_and_increment('tokyo', f, 2) FROM unnest('{messages, minutes}'::text[]) AS f;
 SELECT purser.check_and_increment('tokyo', 'messages', 1, 'key');
+SELECT purser.create_code('spring', 'discount', '{"percent": 20, "duration": "forever"}'), purser.redeem_code('tokyo', 'spring');
+SELECT purser.declare_experiment('price', '{"a": 1, "b": 1}'), purser.experiment_variant('tokyo', 'price');
 SELECT purser.hold_quota('tokyo', 'minutes', 3, '60 days'), purser.check_and_increment('tokyo', 'minutes', 85);
 SELECT purser.grant_credits('tokyo', 20.000001, 'monthly', 'g1', '2026-02-10'), purser.grant_credits('tokyo', 500, 'purchased', 'g2'),
        purser.grant_credits('tokyo', 7, 'promotional', 'g3', wallet => 'tokens');
