@@ -69,7 +69,8 @@ SELECT count(*) AS redemptions FROM purser.code_redemption WHERE account_id LIKE
 SELECT kind, definition, tried(format('SELECT purser.create_code(%L, %L, %L)', 'wrong', kind, definition)) AS answer
   FROM (VALUES ('promotional_credits', NULL), ('promotional_credits', '[]'), ('promotional_credits', '{}'), ('promotional_credits', '{"amount": -1}'),
     ('promotional_credits', '{"amount": 0.0000001}'), ('promotional_credits', '{"amount": "NaN"}'), ('promotional_credits', '{"amount": 1e30}'),
-    ('promotional_credits', '{"amount": 1, "days": 3}'), ('promotional_credits', '{"amount": 1, "wallet": ""}'),
+    ('promotional_credits', '{"amount": 1, "days": 3}'), ('promotional_credits', '{"amount": 1, "wallet": ""}'), ('promotional_credits', '{"amount": 1, "wallet": 5}'),
+    ('promotional_credits', '{"amount": 1, "wallet": "a\tb"}'),
     ('promotional_credits', '{"amount": 1, "expires_days": 1.5}'), ('promotional_credits', '{"amount": 1, "referrer": {"account_id": "x"}}'),
     ('promotional_credits', '{"amount": 1, "referrer": {"account_id": "", "amount": 1}}'), ('promotional_credits', '{"amount": 1, "referrer": "x"}'),
     ('trial', '{}'), ('trial', '{"days": 0}'), ('trial', '{"days": 731}'), ('discount', '{}'), ('discount', '{"percent": 101, "duration": "once"}'),

@@ -48,7 +48,7 @@ BEGIN
   RETURN CASE
     WHEN kind = 'promotional_credits' AND NOT purser._is_number(definition -> 'amount', 0.000001, 9223372036854, 6)
       THEN 'amount must be a positive number of credits with at most 6 places'
-    WHEN definition ? 'wallet' AND (jsonb_typeof(definition -> 'wallet') <> 'string' OR definition ->> 'wallet' = '')
+    WHEN definition ? 'wallet' AND jsonb_typeof(definition -> 'wallet') <> 'string'
       THEN 'wallet must be a name'
     WHEN definition ? 'expires_days' AND NOT purser._is_number(definition -> 'expires_days', 1, 36500, 0)
       THEN 'expires_days must be an integer from 1 to 36500'
@@ -126,6 +126,9 @@ BEGIN
   IF problem IS NOT NULL THEN
     RAISE EXCEPTION 'code "%": %', folded, problem USING ERRCODE = 'PU014',
       HINT = 'Kinds are promotional_credits {"amount"}, trial {"days"} and discount {"percent" or "cents" and "currency", "duration"}.';
+  END IF;
+  IF create_code.definition ? 'wallet' THEN
+    PERFORM purser._checked_id(create_code.definition ->> 'wallet', 'wallet');
   END IF;
   IF create_code.definition ? 'referrer' THEN
     PERFORM purser._checked_id(create_code.definition #>> '{referrer,account_id}', 'referrer');
