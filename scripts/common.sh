@@ -72,6 +72,18 @@ run_psql() { "$PG_BIN/psql" --no-psqlrc --no-password "$@"; }
 # make test may be called as make -j, or with flags that are not for the makes called from here.
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
+# The first Python that has a module: Debian's packages are for Debian's own, which need not be the first on PATH.
+python_with() {
+  local python
+  for python in python3 /usr/bin/python3; do
+    if "$python" -c "import $1" >/dev/null 2>&1; then
+      say "$python"
+      return
+    fi
+  done
+  return 1
+}
+
 cores() { nproc 2>/dev/null || say 2; }
 
 # Where the server looks for extensions, which root may have kept to itself.
