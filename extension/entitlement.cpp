@@ -4,9 +4,11 @@
 #include <algorithm>
 
 #include "core/error.hpp"
+#include "core/stripes.hpp"
 #include "extension/pg/clock.hpp"
 #include "extension/pg/row.hpp"
 #include "extension/pg/statement.hpp"
+#include "extension/stripes.hpp"
 
 namespace purser {
 
@@ -45,10 +47,10 @@ pg::Statement update_entitlement{
     "UPDATE purser.entitlement"
     "   SET used = $3, held = $4, carried = $5, lifetime = $6, period_start = $7, period_end = $8,"
     "       fresh_until = $9, pinned_version = $10, anchor = $11, status = $12, plan = $13,"
-    "       per = $14, time_zone = $15, override = $16"
+    "       per = $14, time_zone = $15, override = $16, stripes = $17"
     " WHERE account_id OPERATOR(pg_catalog.=) $1 AND feature OPERATOR(pg_catalog.=) $2",
     {TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-     TIMESTAMPTZOID, INT4OID, TIMESTAMPOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
+     TIMESTAMPTZOID, INT4OID, TIMESTAMPOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT4OID}};
 
 // Keeps the account from being deleted under the row that is made next.
 pg::Statement keep_account{
@@ -192,6 +194,19 @@ Counter counter_of(const std::string& account_id, const std::string& feature,
   return counter;
 }
 
+// What the stripes have counted was counted in the period and the lifetime of the row.
+void take_up(Entitlement& e, std::int64_t counted_in_stripes) {
+  e.state.used += counted_in_stripes;
+  e.lifetime += counted_in_stripes;
+}
+
+// Its stripes start from zero, with what may be counted in them without knowing the sum.
+void share_out(const Counter& counter) {
+  const Entitlement& e = counter.row;
+  const std::int64_t units = countable_apart(counter.rule, e.state, e.lifetime);
+  allot(counter.account_id, counter.feature, e.stripes, units, counter.rule, e.fresh_until);
+}
+
 std::optional<Entitlement> first_row(const pg::Rows& rows) {
   return rows.empty() ? std::nullopt : std::optional(read_entitlement(rows[0]));
 }
@@ -274,6 +289,7 @@ Answer Counter::record(std::int64_t amount) {
 Counter seen_counter(const std::string& account_id, const std::string& feature, Catalog& plans,
                      Instant now) {
   auto row = first_row(select_entitlement.read({pg::text(account_id), pg::text(feature)}));
+  if (row && row->stripes != 0) take_up(*row, seen_in_stripes(account_id, feature));
   return counter_of(account_id, feature, std::move(row), plans, now, false);
 }
 
@@ -284,6 +300,7 @@ Counter locked_counter(const std::string& account_id, const std::string& feature
     throw Error(sqlstate::account_not_active,
                 "account \"" + account_id + "\" was deleted while its usage was counted", {},
                 "Nothing was counted; a new call would open the account again.");
+  if (row->stripes != 0) take_up(*row, lock_stripes(account_id, feature));
   const bool stale = now >= row->fresh_until;
   const bool keep = !stale || share_account.run({pg::text(account_id)}).processed() == 1;
   pg::Command command;  // sees what the locks waited for
@@ -296,6 +313,8 @@ std::map<std::string, Counter> seen_counters(const std::string& account_id, Cata
   const pg::Rows rows = select_entitlements.read({pg::text(account_id)});
   for (std::uint64_t i = 0; i < rows.size(); ++i)
     stored.emplace(rows[i].string(feature_column), read_entitlement(rows[i]));
+  for (auto& [feature, row] : stored)
+    if (row.stripes != 0) take_up(row, seen_in_stripes(account_id, feature));
   const Account account = load_account(account_id, now);
   std::map<std::string, Counter> counters;
   for (const auto& [feature, value] :
@@ -328,7 +347,8 @@ void store(Counter& counter, Instant now) {
        pg::timestamptz(e.fresh_until), pg::int4(e.pinned_version),
        e.anchor ? pg::timestamp(*e.anchor) : pg::null_value(), pg::text(to_string(e.state.status)),
        pg::text_or_null(e.plan), pg::text(e.per), pg::text(e.time_zone),
-       pg::text_or_null(e.override_value)});
+       pg::text_or_null(e.override_value), pg::int4(e.stripes)});
+  if (e.stripes != 0) share_out(counter);
   emit_crossing(counter.account_id, counter.feature, counter.rule, counter.start, e.state.used,
                 e.period.end, now);
   counter.closed.reset();
@@ -354,6 +374,7 @@ PURSER_FUNCTION(purser_terms_changed) {
   const std::string account_id(pg::Arguments(fcinfo).id(0, "account_id"));
   pg::Spi spi;
   const std::uint64_t reached = make_stale.run({pg::text(account_id)}).processed();
+  close_stripes(account_id);
   if (!IsolationUsesXactSnapshot()) return 0;
   pg::NewestSnapshot snapshot;
   if (select_entitlements.read({pg::text(account_id)}).size() != reached)

@@ -2,10 +2,13 @@
 // the present before anything is decided on it. A period that is over starts again from zero, terms
 // that may have changed are looked up, holds that have expired are set free.
 //
+// A hot counter lies partly in stripes (stripes.hpp): here it is always whole.
+//
 // Locks: the account FOR KEY SHARE while its first row of a feature is made (against its deletion
-// only), then the entitlement row, then its holds. The account is share-locked while terms are
-// looked up, but never waited for: where someone is changing it, the terms are used once and not
-// kept. So counting and a change of plan cannot deadlock, whatever a transaction counted before.
+// only), then the entitlement row, then its stripes, then its holds. The account is share-locked
+// while terms are looked up, but never waited for: where someone is changing it, the terms are used
+// once and not kept. So counting and a change of plan cannot deadlock, whatever a transaction
+// counted before.
 #pragma once
 
 #include <map>
@@ -93,7 +96,7 @@ struct Counter {
 Counter seen_counter(const std::string& account_id, const std::string& feature, Catalog& plans,
                      Instant now);
 
-// Locked until the transaction ends; made when there is none.
+// Locked until the transaction ends, with its stripes; made when there is none.
 Counter locked_counter(const std::string& account_id, const std::string& feature, Catalog& plans,
                        Instant now);
 
@@ -101,8 +104,9 @@ Counter locked_counter(const std::string& account_id, const std::string& feature
 std::map<std::string, Counter> seen_counters(const std::string& account_id, Catalog& plans,
                                              Instant now);
 
-// Writes a locked counter: the row, the period it closed, the holds that expired, and an event
-// where counting has reached another warn level. What follows starts from there.
+// Writes a locked counter: the row, which takes up what its stripes counted, the period it closed,
+// the holds that expired, and an event where counting has reached another warn level. What follows
+// starts from there.
 void store(Counter& counter, Instant now);
 
 // Adds to what the history says was used in a period that is over.

@@ -5,7 +5,8 @@
 // refusal has then written nothing. When another transaction changes the row at that moment, one
 // kept UPDATE waits for it, with the limit evaluated where the row is tested (_admits). When that
 // touches no row the reason is looked up: no such row yet, a period that is over, terms that may
-// have changed, or a refusal.
+// have changed, or a refusal. A counter in stripes is counted on the session's own stripe, in place
+// or not at all: an UPDATE that waited for a stripe keeps it locked although it no longer fits.
 //
 // Locks: entitlement rows, see entitlement.hpp; a batch takes them by (account, feature).
 #include "core/quota.hpp"
@@ -24,6 +25,7 @@
 #include "extension/pg/row.hpp"
 #include "extension/pg/statement.hpp"
 #include "extension/quota_keys.hpp"
+#include "extension/stripes.hpp"
 
 namespace purser {
 
@@ -82,12 +84,11 @@ std::optional<std::string_view> text_of(const pg::KeyedRow& row, int column) {
   return pg::read_text(row.datum(column));
 }
 
-// The rule the row found is decided by; nullopt when the plan is not in memory, the row's terms or
-// period may be over, or it counts in stripes.
+// The rule the row found is decided by; nullopt when the plan is not in memory, or the row's terms
+// or period may be over.
 std::optional<QuotaRule> rule_at_hand(const pg::KeyedRow& row, const std::string& feature,
                                       const Catalog& plans, Instant now) {
   if (pg::read_timestamptz(row.datum(fresh_until_column)) <= now) return std::nullopt;
-  if (pg::read_int4(row.datum(stripes_column)) != 0) return std::nullopt;
   const auto pinned = row.is_null(pinned_version_column)
                           ? std::nullopt
                           : std::optional(pg::read_int4(row.datum(pinned_version_column)));
@@ -112,43 +113,86 @@ void emit_crossing_of(const Request& request, const QuotaRule& rule, const Quota
   emit_crossing(request.account_id, request.feature, rule, before, used, resets_at, now);
 }
 
-// Decides requests on one counter, one after the other, on its row as it stands, and counts in it,
-// without planner and executor. False, with nothing done, when it cannot tell.
-bool count_in_place(pg::KeyedRow& row, std::span<const Request* const> requests,
-                    std::span<Answer> answers, const Catalog& plans, Instant now) {
+enum class InPlace {
+  done,
+  overtaken,    // by another transaction; the next look may tell
+  cannot_tell,  // nothing done either
+};
+
+// On its stripes as they stand: refused by their sum, or counted on this session's own.
+InPlace count_in_stripe(const pg::KeyedRow& row, const QuotaRule& rule, const Request& request,
+                        Answer& answer, Instant now) {
+  HomeStripe home(request.account_id, request.feature, pg::read_int4(row.datum(stripes_column)));
+  if (!home.found()) return InPlace::cannot_tell;
+  QuotaState state = state_of(row);
+  state.used += home.used();
+  Decision decision = decide(rule, state, request.amount);
+  if (decision.allowed) {
+    if (!home.may_give(request.amount, rule, now)) return InPlace::cannot_tell;
+    decision = counted(rule, state, request.amount);
+    if (!home.give(request.amount)) return InPlace::overtaken;
+  }
+  answer = answer_of(decision, state, pg::read_timestamptz(row.datum(period_end_column)));
+  return InPlace::done;
+}
+
+// Decides requests on one counter, one after the other, on its row as it stands, and counts in it.
+InPlace count_in_row(pg::KeyedRow& row, const QuotaRule& rule,
+                     std::span<const Request* const> requests, std::span<Answer> answers,
+                     Instant now) {
   const Request& first = *requests.front();
-  if (!row.find(first.account_id, first.feature)) return false;
-  const std::optional<QuotaRule> rule = rule_at_hand(row, first.feature, plans, now);
-  if (!rule) return false;
   const Instant resets_at = pg::read_timestamptz(row.datum(period_end_column));
   const QuotaState before = state_of(row);
   QuotaState state = before;
   for (std::size_t i = 0; i < requests.size(); ++i) {
-    Decision decision = decide(*rule, state, requests[i]->amount);
+    Decision decision = decide(rule, state, requests[i]->amount);
     if (decision.allowed) {
-      decision = counted(*rule, state, requests[i]->amount);
+      decision = counted(rule, state, requests[i]->amount);
       state.used += requests[i]->amount;
     }
     answers[i] = answer_of(decision, state, resets_at);
   }
-  if (state.used == before.used) return true;
+  if (state.used == before.used) return InPlace::done;
   const std::int64_t lifetime =
       lifetime_after(pg::read_int8(row.datum(lifetime_column)), state.used - before.used);
   const std::array<pg::KeyedRow::Change, 2> changes{
       {{used_column, pg::int8(state.used)}, {lifetime_column, pg::int8(lifetime)}}};
-  if (!row.update(changes)) return false;
-  emit_crossing_of(first, *rule, before, state.used, resets_at, now);
-  return true;
+  if (!row.update(changes)) return InPlace::cannot_tell;
+  emit_crossing_of(first, rule, before, state.used, resets_at, now);
+  return InPlace::done;
 }
+
+// Without planner and executor. Several requests at once are not counted on a stripe: the second
+// could need the gate while the first holds it.
+InPlace count_in_place(pg::KeyedRow& row, std::span<const Request* const> requests,
+                       std::span<Answer> answers, const Catalog& plans, Instant now) {
+  const Request& first = *requests.front();
+  if (!row.find(first.account_id, first.feature)) return InPlace::cannot_tell;
+  const std::optional<QuotaRule> rule = rule_at_hand(row, first.feature, plans, now);
+  if (!rule) return InPlace::cannot_tell;
+  if (pg::read_int4(row.datum(stripes_column)) == 0)
+    return count_in_row(row, *rule, requests, answers, now);
+  if (requests.size() > 1) return InPlace::cannot_tell;
+  return count_in_stripe(row, *rule, first, answers[0], now);
+}
+
+// Each time a stripe's next turn went to somebody else, so everybody gets a turn; only a crowd on
+// one stripe leaves it and takes turns at the gate.
+constexpr int most_turns = 100;
 
 std::optional<Answer> count_one_in_place(const Request& request, const Catalog& plans,
                                          Instant now) {
-  pg::Command command;
-  pg::KeyedRow row("entitlement");
   const Request* requests[] = {&request};
   Answer answers[1];
-  if (!count_in_place(row, requests, answers, plans, now)) return std::nullopt;
-  return answers[0];
+  const int turns = IsolationUsesXactSnapshot() ? 1 : most_turns;
+  for (int turn = 0; turn < turns; ++turn) {
+    pg::Command command;
+    pg::KeyedRow row("entitlement");
+    const InPlace result = count_in_place(row, requests, answers, plans, now);
+    if (result == InPlace::done) return answers[0];
+    if (result == InPlace::cannot_tell) break;
+  }
+  return std::nullopt;
 }
 
 // ---- by statement -------------------------------------------------------------------------------
@@ -264,7 +308,7 @@ std::vector<const Request*> in_lock_order(const std::vector<Request>& batch) {
 void count_group(pg::KeyedRow& row, std::span<const Request* const> group,
                  std::span<Answer> answers, Catalog& plans, Instant now) {
   const bool keyed = group.front()->key.has_value();
-  if (!keyed && count_in_place(row, group, answers, plans, now)) return;
+  if (!keyed && count_in_place(row, group, answers, plans, now) == InPlace::done) return;
   for (std::size_t i = 0; i < group.size(); ++i)
     answers[i] = count_by_statement(*group[i], plans, now);
 }

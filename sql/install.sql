@@ -90,7 +90,7 @@ SELECT i.indexrelid::regclass AS unique_key_without_account
   JOIN pg_class AS c ON c.oid = i.indrelid
   JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
  WHERE c.relnamespace = 'purser'::regnamespace AND i.indisunique AND a.attname <> 'account_id'
-   AND c.relname IN ('account', 'subscription', 'entitlement', 'usage_period', 'quota_key', 'wallet',
+   AND c.relname IN ('account', 'subscription', 'entitlement', 'entitlement_stripe', 'usage_period', 'quota_key', 'wallet',
                      'credit_grant', 'ledger', 'rate_bucket');
 
 -- A session that has kept plans and a catalogue in memory goes on after the extension was replaced.

@@ -12,6 +12,7 @@ CREATE ROLE regress_purser_nobody;
 SET purser.now = '2026-03-10 12:00+00';
 SELECT count(purser.grant_credits(a, 10, 'purchased', 'g')) FROM unnest('{role-a, role-b}'::text[]) AS a;
 SELECT count(purser.check_and_increment(a, 'chat_messages', 1, 'k')) FROM unnest('{role-a, role-b}'::text[]) AS a;
+SELECT count(purser.stripe_quota(a, 'chat_messages', 2, 'tester')) FROM unnest('{role-a, role-b}'::text[]) AS a;
 SELECT count(purser.subscribe(a, 'pro', 'tester')) FROM unnest('{role-a, role-b}'::text[]) AS a;
 SELECT purser.publish_plan('role-scopes', '{"name": "Scopes", "rate_limits": {"role_scope": {"max": 3, "per": "hour"}}}', 'tester', 'x') IS NULL;
 SELECT purser.subscribe('role-rate', 'role-scopes', 'tester');
@@ -55,7 +56,7 @@ SELECT statement, array_agg(DISTINCT left(pg_temp.as_role(r, statement), 5)) AS 
        unnest(ARRAY[
          'INSERT INTO purser.ledger SELECT * FROM purser.ledger LIMIT 0', 'UPDATE purser.ledger SET amount = 1', 'DELETE FROM purser.ledger',
          'TRUNCATE purser.ledger', 'UPDATE purser.wallet SET balance_micros = 0', 'DELETE FROM purser.credit_grant',
-         'UPDATE purser.entitlement SET used = 0', 'DELETE FROM purser.quota_key', 'UPDATE purser.account SET role = ''superadmin''',
+         'UPDATE purser.entitlement SET used = 0', 'UPDATE purser.entitlement_stripe SET used = 0', 'DELETE FROM purser.quota_key', 'UPDATE purser.account SET role = ''superadmin''',
          'INSERT INTO purser.audit_event (event_id, at, actor, database_role, action) VALUES (''x'', now(), ''x'', ''x'', ''x'')',
          'UPDATE purser.audit_event SET actor = ''x''', 'DELETE FROM purser.audit_event', 'TRUNCATE purser.audit_event',
          'UPDATE purser.plan_version SET definition = ''{}''', 'INSERT INTO purser.setting VALUES (''upgrade_url'', ''x'')',
@@ -206,6 +207,7 @@ SELECT purser.close_experiment('role-experiment', 'me');
 SELECT purser.rollback_plan('role-plan', 1, 'me', 'x', true) IS NULL;
 SELECT rule FROM purser.validate_plan('{"name": "Role", "features": {"nothing": 1}}');
 SELECT purser.set_setting('upgrade_url', 'https://example.com/upgrade');
+SELECT purser.stripe_quota('role-trap', 'minutes', 2, 'me');
 SELECT purser.clear_rate_limits('role-rate', '{role_scope}', 'me', 'x');
 SELECT storage IS NULL FROM purser.rate_limit_status();
 SELECT purser.subscribe('role-trap', 'role-plan'), purser.change_plan('role-trap', 'role-plan', 'me', 1);

@@ -130,6 +130,19 @@ inline void compat_insert_index_tuples(ResultRelInfo* target, TupleTableSlot* ro
 #endif
 }
 
+// 17 numbers backends by their slot of shared memory alone (024c5211175).
+extern "C" {
+#include "miscadmin.h"
+#include "storage/proc.h"
+}
+inline int compat_backend_number() {
+#if PG_VERSION_NUM >= 170000
+  return MyProcNumber;
+#else
+  return MyBackendId;
+#endif
+}
+
 // 15 added a list of columns to ON DELETE SET NULL and SET DEFAULT (d6f96ed94e7). Text of a query
 // on pg_constraint AS c.
 #if PG_VERSION_NUM >= 150000

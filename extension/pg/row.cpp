@@ -36,8 +36,11 @@ Oid object_of_purser(const char* name) {
   return get_relname_relid(name, get_namespace_oid("purser", false));
 }
 
-// Fills `row` with the visible row of that key in the index.
-bool fetch(Relation table, Oid index_id, Datum first, Datum second, TupleTableSlot* row) {
+// Fills `row` with one visible row after the other whose key in the index begins with these two,
+// until stop() says so. False when it never does.
+template <class Stop>
+bool scan_index(Relation table, Oid index_id, Datum first, Datum second, TupleTableSlot* row,
+                Stop stop) {
   Relation index = index_open(index_id, AccessShareLock);
   ScanKeyData keys[2];
   ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_TEXTEQ, first);
@@ -46,16 +49,28 @@ bool fetch(Relation table, Oid index_id, Datum first, Datum second, TupleTableSl
   keys[1].sk_collation = index->rd_indcollation[1];
   IndexScanDesc scan = compat_index_beginscan(table, index, GetActiveSnapshot(), 2);
   index_rescan(scan, keys, 2, nullptr, 0);
-  const bool found = index_getnext_slot(scan, ForwardScanDirection, row);
+  bool stopped = false;
+  while (!stopped && index_getnext_slot(scan, ForwardScanDirection, row)) stopped = stop();
   index_endscan(scan);
   index_close(index, NoLock);
-  return found;
+  return stopped;
+}
+
+bool fetch(Relation table, Oid index_id, Datum first, Datum second, TupleTableSlot* row) {
+  return scan_index(table, index_id, first, second, row, [] { return true; });
+}
+
+// The table's primary key; false when it has none.
+bool find_primary_key(Relation table, Oid* index_id) {
+  RelationGetIndexList(table);
+  *index_id = table->rd_pkindex;
+  return OidIsValid(*index_id);
 }
 
 bool fetch_by_primary_key(Relation table, Datum first, Datum second, TupleTableSlot* row) {
-  RelationGetIndexList(table);
-  if (!OidIsValid(table->rd_pkindex)) return false;
-  if (!fetch(table, table->rd_pkindex, first, second, row)) return false;
+  Oid primary_key = InvalidOid;
+  if (!find_primary_key(table, &primary_key)) return false;
+  if (!fetch(table, primary_key, first, second, row)) return false;
   slot_getallattrs(row);
   return true;
 }
@@ -107,6 +122,30 @@ bool KeyedRow::find(std::string_view first, std::string_view second) {
   const Datum second_key = text(second).datum;
   return guarded([&] {
     return is_plain(table_) && fetch_by_primary_key(table_, first_key, second_key, row_);
+  });
+}
+
+bool KeyedRow::find_among(std::string_view first, std::string_view second,
+                          bool (*keep)(TupleTableSlot* row, void* act), void* act) {
+  if (table_ == nullptr) return false;
+  const Datum first_key = text(first).datum;
+  const Datum second_key = text(second).datum;
+  return guarded([&] {
+    Oid primary_key = InvalidOid;
+    if (!is_plain(table_) || !find_primary_key(table_, &primary_key)) return false;
+    TupleTableSlot* each = table_slot_create(table_, nullptr);
+    bool found = false;
+    scan_index(table_, primary_key, first_key, second_key, each, [&] {
+      slot_getallattrs(each);
+      if (keep(each, act)) {
+        ExecCopySlot(row_, each);
+        found = true;
+      }
+      return false;
+    });
+    ExecDropSingleTupleTableSlot(each);
+    if (found) slot_getallattrs(row_);
+    return found;
   });
 }
 

@@ -44,6 +44,15 @@ class KeyedRow {
   // when the plain way is closed for this table.
   bool find(std::string_view first, std::string_view second);
 
+  // Shows every visible row whose primary key begins with these two to keep(row), and stays at the
+  // last for which it says true. False when there was none.
+  template <class Keep>
+  bool find_among(std::string_view first, std::string_view second, Keep keep) {
+    return find_among(
+        first, second,
+        [](TupleTableSlot* row, void* act) { return (*static_cast<Keep*>(act))(row); }, &keep);
+  }
+
   // Columns of the row found, counted from 0.
   bool is_null(int column) const { return row_->tts_isnull[column]; }
   Datum datum(int column) const { return row_->tts_values[column]; }
@@ -57,6 +66,10 @@ class KeyedRow {
   bool update(std::span<const Change> changes);
 
  private:
+  // `keep` runs between calls of PostgreSQL: it must not throw, nor own anything.
+  bool find_among(std::string_view first, std::string_view second,
+                  bool (*keep)(TupleTableSlot* row, void* act), void* act);
+
   int exceptions_;
   Relation table_ = nullptr;
   TupleTableSlot* row_ = nullptr;   // as found

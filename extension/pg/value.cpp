@@ -318,6 +318,11 @@ std::int64_t Arguments::int8(int i, const char* name) const {
   return read_int8(datum(i));
 }
 
+std::int32_t Arguments::int4(int i, const char* name) const {
+  require(i, name);
+  return read_int4(datum(i));
+}
+
 std::optional<std::int64_t> Arguments::optional_int8(int i) const {
   if (is_null(i)) return std::nullopt;
   return read_int8(datum(i));

@@ -66,6 +66,7 @@ GRANT EXECUTE ON FUNCTION
   purser.rate_limit_status(),
   purser.reset_usage(text, text, text, text),
   purser.adjust_usage(text, text, bigint, text, text, timestamptz),
+  purser.stripe_quota(text, text, integer, text),
   purser.grant_credits(text, numeric, text, text, timestamptz, integer, text, text),
   purser.refund_credits(text, text, numeric, text, text),
   purser.verify_ledger(text)
@@ -74,8 +75,8 @@ TO purser_admin;
 -- Reading. The operator sees all rows; a reader sees those of the one account named in its
 -- setting purser.account_id, and none when it is not set.
 GRANT SELECT ON
-  purser.account, purser.subscription, purser.entitlement, purser.usage_period, purser.quota_hold, purser.wallet,
-  purser.credit_grant, purser.ledger, purser.plan, purser.plan_version, purser.feature, purser.setting,
+  purser.account, purser.subscription, purser.entitlement, purser.entitlement_stripe, purser.usage_period,
+  purser.quota_hold, purser.wallet, purser.credit_grant, purser.ledger, purser.plan, purser.plan_version, purser.feature, purser.setting,
   purser.usage_history, purser.grants, purser.ledger_entries
 TO purser_admin, purser_reader;
 GRANT SELECT ON purser.code, purser.code_redemption, purser.code_report, purser.experiment, purser.experiment_assignment
@@ -86,8 +87,8 @@ DO $$
 DECLARE
   table_name text;
 BEGIN
-  FOREACH table_name IN ARRAY ARRAY['account', 'subscription', 'entitlement', 'usage_period', 'quota_hold', 'wallet',
-                                    'credit_grant', 'ledger'] LOOP
+  FOREACH table_name IN ARRAY ARRAY['account', 'subscription', 'entitlement', 'entitlement_stripe', 'usage_period',
+                                    'quota_hold', 'wallet', 'credit_grant', 'ledger'] LOOP
     EXECUTE format('ALTER TABLE purser.%I ENABLE ROW LEVEL SECURITY', table_name);
     EXECUTE format('CREATE POLICY operators_see_all ON purser.%I FOR SELECT TO purser_admin USING (true)',
                    table_name);

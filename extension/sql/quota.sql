@@ -107,6 +107,31 @@ $$;
 COMMENT ON FUNCTION purser.reset_usage(text, text, text, text) IS
   'Lets the account begin the running period of a feature anew; returns how much had been used. That stays in the history as a period that ended here, so lifetime totals still are the sum over periods. Audited. PU012 for an unknown feature.';
 
+CREATE FUNCTION purser._stripe_quota(account_id text, feature text, stripes integer) RETURNS integer
+  LANGUAGE c VOLATILE
+  AS 'MODULE_PATHNAME', 'purser_stripe_quota';
+COMMENT ON FUNCTION purser._stripe_quota(text, text, integer) IS
+  'Internal. Spreads one counter over so many rows, or folds it back into one; returns over how many it was spread.';
+
+CREATE FUNCTION purser.stripe_quota(account_id text, feature text, stripes integer, actor text) RETURNS integer
+  LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  before integer;
+BEGIN
+  PERFORM purser._checked_id(actor, 'actor');
+  before := purser._stripe_quota(account_id, feature, stripes);
+  IF before <> stripes THEN
+    PERFORM purser._audit(actor, 'quota.striped', account_id, 'feature', feature,
+                          jsonb_build_object('stripes', stripes, 'before', before));
+  END IF;
+  RETURN before;
+END
+$$;
+COMMENT ON FUNCTION purser.stripe_quota(text, text, integer, text) IS
+  'For a counter that many sessions raise at once: counts it in 2 to 64 rows (stripes, about as many as there are writers), so that they do not wait for one another''s commit; 0 counts in one row again. Returns how many there were. Works under load and changes no limit: exactly what one row would give out is given out. What an increment answers as used may leave out what others count at the same moment. Increments with an idempotency key, holds, corrections and calls for several features still take turns. A transaction that increments a striped counter and then needs the exact sum (those calls, or what is left being little) may meet another that does the same: 40P01, repeat it; a transaction of one call never does. Audited. PU012 for an unknown feature, PU014 for a number of stripes out of bounds.';
+
 CREATE FUNCTION purser.adjust_usage(
   account_id text,
   feature text,
@@ -221,7 +246,9 @@ SELECT h.account_id, h.feature, h.period_start, h.period_end, h.used, h.running
   FROM (SELECT u.account_id, u.feature, u.period_start, u.period_end, u.used, false AS running
           FROM purser.usage_period AS u
          UNION ALL
-        SELECT e.account_id, e.feature, e.period_start, e.period_end, e.used, true
+        SELECT e.account_id, e.feature, e.period_start, e.period_end,
+               e.used + (SELECT coalesce(sum(s.used), 0)::bigint FROM purser.entitlement_stripe AS s
+                          WHERE s.account_id = e.account_id AND s.feature = e.feature), true
           FROM purser.entitlement AS e
          WHERE e.per <> '') AS h
  WHERE pg_has_role(current_user, 'purser_admin', 'usage')

@@ -137,7 +137,20 @@ CREATE TABLE purser.entitlement (
   override text,
   PRIMARY KEY (account_id, feature)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE purser.entitlement IS 'One account''s running count of one metered feature, with the terms it is decided by, which hold until fresh_until. carried: unused quota of earlier periods. held: sum of the open holds. plan is NULL on the default plan. per names the kind of period the bounds were computed for. stripes: rows of purser.entitlement_stripe that count beside this one.';
+COMMENT ON TABLE purser.entitlement IS 'One account''s running count of one metered feature, with the terms it is decided by, which hold until fresh_until. carried: unused quota of earlier periods. held: sum of the open holds. plan is NULL on the default plan. per names the kind of period the bounds were computed for. stripes: rows of purser.entitlement_stripe that count beside this one; their used adds to used and lifetime here.';
+
+-- stripes.cpp knows the columns by their order.
+CREATE TABLE purser.entitlement_stripe (
+  account_id text COLLATE "C" NOT NULL,
+  feature text COLLATE "C" NOT NULL,
+  stripe integer NOT NULL,
+  used bigint NOT NULL DEFAULT 0,
+  available bigint NOT NULL DEFAULT 0,
+  fresh_until timestamptz NOT NULL DEFAULT '-infinity',
+  allotted_under text COLLATE "C" NOT NULL DEFAULT '',
+  PRIMARY KEY (account_id, feature, stripe)
+) WITH (fillfactor = 20);
+COMMENT ON TABLE purser.entitlement_stripe IS 'What a hot counter was used by beside its row in purser.entitlement, in rows that are locked apart. Each may give out what is available in it until fresh_until, to who decides by the rule it was allotted under; the rest goes through the row in purser.entitlement.';
 
 CREATE TABLE purser.usage_period (
   account_id text COLLATE "C" NOT NULL,
