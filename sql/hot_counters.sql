@@ -84,6 +84,8 @@ SELECT e.lifetime = sum(h.used) AS lifetime_is_the_sum
 
 -- Another version of the plan: what was allotted under the old one is worth nothing.
 SELECT used FROM purser.check_and_increment('hot-a', 'chat_messages', 5);
+SELECT purser.publish_plan('hot', '{"name": "Hot", "features": {"chat_messages": 4}}', 'tester', 'less', true) -> 'over' AS over;
+SELECT purser.publish_plan('hot', '{"name": "Hot", "features": {"chat_messages": 5}}', 'tester', 'less', true) -> 'over' AS over;
 SELECT purser.publish_plan('hot', '{"name": "Hot", "features": {"chat_messages": 8, "minutes": null}}', 'tester', 'less') ->> 'version' AS version;
 SELECT allowed, used, remaining FROM purser.check_quota('hot-a', 'chat_messages', 4);
 WITH called AS MATERIALIZED (SELECT purser.check_and_increment('hot-a', 'chat_messages') AS d FROM generate_series(1, 20))

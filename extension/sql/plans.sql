@@ -184,7 +184,9 @@ BEGIN ATOMIC
       JOIN purser.entitlement AS e ON e.feature = p.feature
       JOIN follower ON follower.account_id = e.account_id
      WHERE p.quota IS NOT NULL AND e.override IS NULL
-       AND e.period_end > purser.clock() AND e.used - e.carried > p.quota
+       AND e.period_end > purser.clock()
+       AND e.used - e.carried + (SELECT coalesce(sum(s.used), 0) FROM purser.entitlement_stripe AS s
+                                  WHERE s.account_id = e.account_id AND s.feature = e.feature) > p.quota
   )
   SELECT jsonb_build_object(
     'accounts', (SELECT count(*) FROM follower),
