@@ -12,6 +12,27 @@ WITH counted (section, contender, effects) AS (
            ('round_trips', (SELECT sum(used - 1) FROM bench.usage_round_trips WHERE feature = 'chat_messages'))
          ) AS c (contender, effects)
   UNION ALL
+  -- In calls of a hundred increments.
+  SELECT 'batch', contender, effects / 100.0
+    FROM (VALUES
+           ('purser', (SELECT sum(used - 1) FROM purser.entitlement WHERE feature = 'batch_calls')),
+           ('plpgsql', (SELECT sum(used - 1) FROM bench.usage WHERE feature = 'batch_calls')),
+           ('plpgsql_update_first',
+            (SELECT sum(used - 1) FROM bench.usage_update_first WHERE feature = 'batch_calls'))
+         ) AS c (contender, effects)
+  UNION ALL
+  SELECT 'hot', contender, effects
+    FROM (VALUES
+           ('purser', (SELECT sum(used - 1) FROM purser.usage_history
+                        WHERE feature = 'hot_calls' AND account_id = 'hot-striped')),
+           ('one_row', (SELECT used - 1 FROM purser.entitlement
+                         WHERE feature = 'hot_calls' AND account_id = 'hot-one-row')),
+           ('spread', (SELECT sum(used - 1) FROM purser.entitlement
+                        WHERE feature = 'hot_calls' AND account_id NOT LIKE 'hot-%')),
+           ('update', (SELECT used - 1 FROM bench.entitlement
+                        WHERE feature = 'hot_calls' AND account_id = 'hot-one-row'))
+         ) AS c (contender, effects)
+  UNION ALL
   -- The charges each ledger has.
   SELECT 'charge', contender, effects
     FROM (VALUES

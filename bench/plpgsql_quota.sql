@@ -12,7 +12,7 @@ CREATE TABLE bench.plan_quota (
 INSERT INTO bench.plan_quota (plan, feature, quota, per)
 SELECT plan, feature, quota, 'month'
   FROM unnest(ARRAY['free', 'creator', 'pro', 'team']) AS plan,
-       (VALUES ('chat_messages', 1000000000), ('exports', 5), ('minutes', 100), ('episodes', 10), ('members', 3))
+       (VALUES ('chat_messages', 1000000000), ('batch_calls', 1000000000), ('exports', 5), ('minutes', 100), ('episodes', 10), ('members', 3))
          AS f (feature, quota);
 
 CREATE TABLE bench.account (
@@ -30,7 +30,7 @@ CREATE TABLE bench.usage (
 ) WITH (fillfactor = 50);
 INSERT INTO bench.usage
 SELECT account_id, feature, used, date_trunc('month', now(), 'UTC')
-  FROM bench.customer, (VALUES ('chat_messages', 1), ('exports', 5)) AS f (feature, used);
+  FROM bench.customer, (VALUES ('chat_messages', 1), ('batch_calls', 1), ('exports', 5)) AS f (feature, used);
 
 -- One table for each way of writing it.
 CREATE TABLE bench.usage_update_first (LIKE bench.usage INCLUDING ALL) WITH (fillfactor = 50);
