@@ -322,6 +322,7 @@ void read_features(const Json& document, const FeatureCatalog& catalog, const Pl
       here.field(code).report("unknown_feature", "is not a declared feature");
     else
       read_value(value->items[i], feature->second, here.field(code), version.features[code]);
+    version.mentioned.insert(code);
   }
 }
 
@@ -416,6 +417,13 @@ std::vector<Violation> read_feature_value(std::string_view json, const Feature& 
   }
   if (violations.empty()) value = std::move(read);
   return violations;
+}
+
+FeatureValue overridden(const FeatureValue& given, const Feature& feature, std::string_view json) {
+  FeatureValue value = given;
+  if (!read_feature_value(json, feature, given, value).empty())
+    read_feature_value(json, feature, feature.fallback, value);
+  return value;
 }
 
 std::string value_json(const FeatureValue& value) {

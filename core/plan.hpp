@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -77,6 +78,7 @@ struct PlanVersion {
   std::vector<Price> prices;
   std::map<std::string, FeatureValue, std::less<>> features;  // every feature of the catalog
   RatePlan rates;
+  std::set<std::string, std::less<>> mentioned;  // those its document gives a value
 
   // True when no price is above zero.
   bool is_free() const;
@@ -94,6 +96,10 @@ std::vector<Violation> read_plan(std::string_view json, const FeatureCatalog& ca
 // stays as it is there. Returns all that is wrong with it; empty when `value` is complete.
 std::vector<Violation> read_feature_value(std::string_view json, const Feature& feature,
                                           const FeatureValue& base, FeatureValue& value);
+
+// The value with an override laid over it. Where the two contradict each other, the override stands
+// on the feature's declaration alone, against which it was accepted.
+FeatureValue overridden(const FeatureValue& given, const Feature& feature, std::string_view json);
 
 // A feature's value as JSON: a quota's limit (null when unlimited), true, 1.5, "assemblyai".
 std::string value_json(const FeatureValue& value);

@@ -1,25 +1,55 @@
 // Reads and provisions accounts.
+#include <algorithm>
 #include <stdexcept>
 
 #include "extension/account.hpp"
 #include "extension/pg/clock.hpp"
+#include "extension/subscription.hpp"
 
 namespace purser {
 
 namespace {
 
+#define ACCOUNT_TERMS "SELECT a.status, a.time_zone, " PURSER_SUBSCRIPTION_COLUMNS
+#define ACCOUNT_SOURCES                  \
+  "  FROM purser.account AS a"           \
+  "  LEFT JOIN purser.subscription AS s" \
+  "    ON s.account_id OPERATOR(pg_catalog.=) a.account_id AND s.ended_at IS NULL"
+
 pg::Statement select_account{
-    "SELECT a.status, a.time_zone, s.plan, s.pinned_version, s.anchor"
-    "  FROM purser.account AS a"
-    "  LEFT JOIN purser.subscription AS s"
-    "    ON s.account_id OPERATOR(pg_catalog.=) a.account_id AND s.ended_at IS NULL"
-    " WHERE a.account_id OPERATOR(pg_catalog.=) $1",
-    {TEXTOID}};
+    ACCOUNT_TERMS ACCOUNT_SOURCES " WHERE a.account_id OPERATOR(pg_catalog.=) $1", {TEXTOID}};
+
+pg::Statement select_terms{ACCOUNT_TERMS ", o.value, o.expires_at" ACCOUNT_SOURCES
+                                         "  LEFT JOIN purser.feature_override AS o"
+                                         "    ON o.account_id OPERATOR(pg_catalog.=) a.account_id"
+                                         "   AND o.feature OPERATOR(pg_catalog.=) $2"
+                                         " WHERE a.account_id OPERATOR(pg_catalog.=) $1",
+                           {TEXTOID, TEXTOID}};
+
+constexpr int first_subscription_column = 2;
+constexpr int override_column = first_subscription_column + subscription_columns;
+constexpr int override_end_column = override_column + 1;
 
 pg::Statement insert_account{
     "INSERT INTO purser.account (account_id, created_at) VALUES ($1, $2)"
     " ON CONFLICT DO NOTHING",
     {TEXTOID, TIMESTAMPTZOID}};
+
+// The subscription as time has left it by `now`.
+Account account_of(const pg::Row& row, Instant now) {
+  Account account;
+  account.status = stored_status(row.text(0));
+  account.time_zone = row.string(1);
+  const std::optional<Subscription> stored = read_subscription(row, first_subscription_column);
+  if (!stored) return account;
+  const SubscriptionTerms terms = terms_at(*stored, now, pg::zone(account.time_zone));
+  account.until = terms.until;
+  if (!terms.live) return account;
+  account.plan = terms.live->plan;
+  account.pinned_version = terms.live->pinned_version;
+  account.anchor = terms.live->anchor;
+  return account;
+}
 
 }  // namespace
 
@@ -30,18 +60,22 @@ AccountStatus stored_status(std::string_view text) {
   return status;
 }
 
-Account load_account(std::string_view account_id, Instant) {
+Account load_account(std::string_view account_id, Instant now) {
   const pg::Rows rows = select_account.read({pg::text(account_id)});
-  if (rows.empty()) return {};
-  const pg::Row row = rows[0];
-  Account account{stored_status(row.text(0)), row.string(1), row.optional_text(2),
-                  row.optional_int4(3), std::nullopt};
-  if (!row.is_null(4)) account.anchor = row.int8(4);
-  return account;
+  return rows.empty() ? Account() : account_of(rows[0], now);
 }
 
-Terms load_terms(std::string_view account_id, std::string_view, Instant now) {
-  return {load_account(account_id, now), std::nullopt, end_of_time};
+Terms load_terms(std::string_view account_id, std::string_view feature, Instant now) {
+  const pg::Rows rows = select_terms.read({pg::text(account_id), pg::text(feature)});
+  if (rows.empty()) return {};
+  const pg::Row row = rows[0];
+  Terms terms{account_of(row, now), std::nullopt, end_of_time};
+  terms.until = terms.account.until;
+  const Instant lapses = row.optional_int8(override_end_column).value_or(end_of_time);
+  if (row.is_null(override_column) || lapses <= now) return terms;
+  terms.override_value = row.jsonb(override_column);
+  terms.until = std::min(terms.until, lapses);
+  return terms;
 }
 
 void provision_account(std::string_view account_id, Instant now) {

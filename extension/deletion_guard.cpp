@@ -1,8 +1,10 @@
 // Everything a deletion reads and writes in purser's own tables, as the extension's owner.
 // Locks: the account and its entitlements, then its wallets.
 #include "extension/deletion_guard.hpp"
+#include "extension/account.hpp"
 #include "extension/catalog.hpp"
 #include "extension/pg/clock.hpp"
+#include "extension/pg/row.hpp"
 
 namespace purser {
 
@@ -11,12 +13,8 @@ namespace {
 pg::Statement lock_account{"SELECT FROM purser._lock_account($1)", {TEXTOID}};
 
 // Run with a snapshot of its own, after the lock.
-pg::Statement select_account{
-    "SELECT a.status, a.role, s.plan, s.pinned_version"
-    "  FROM purser.account AS a"
-    "  LEFT JOIN purser.subscription AS s"
-    "    ON s.account_id OPERATOR(pg_catalog.=) a.account_id AND s.ended_at IS NULL"
-    " WHERE a.account_id OPERATOR(pg_catalog.=) $1",
+pg::Statement select_role{
+    "SELECT a.role FROM purser.account AS a WHERE a.account_id OPERATOR(pg_catalog.=) $1",
     {TEXTOID}};
 
 pg::Statement set_status{"SELECT purser.set_account_status($1, $2, $3, $4)",
@@ -41,14 +39,15 @@ std::string named(std::string_view account_id) {
 AccountState account_state(std::string_view account_id, bool lock) {
   pg::AsOwner owner;
   if (lock) lock_account.run({pg::text(account_id)});
-  const pg::Rows rows = select_account.run({pg::text(account_id)});
+  const pg::Rows rows = select_role.run({pg::text(account_id)});
   AccountState state;
   if (rows.empty()) return state;
-  state.status = rows[0].string(0);
-  state.role = rows[0].string(1);
-  state.plan = rows[0].optional_text(2);
-  const auto pinned = rows[0].optional_int4(3);
-  if (state.plan) state.paid = !catalog()->version(state.plan, pinned).is_free();
+  state.role = rows[0].string(0);
+  pg::Command command;  // sees what the lock waited for
+  const Account account = load_account(account_id, pg::now());
+  state.status = to_string(account.status);
+  state.plan = account.plan;
+  if (state.plan) state.paid = !catalog()->version(state.plan, account.pinned_version).is_free();
   return state;
 }
 

@@ -252,9 +252,7 @@ QuotaRule quota_rule(const Catalog& plans, const PlanVersion& plan, std::string_
         "feature \"" + std::string(feature) + "\" is a " + to_string(value.kind) + ", not a quota",
         {}, "Ask for it with purser.has_feature() or purser.feature_value().");
   if (!override_value) return value.quota;
-  FeatureValue overridden;
-  read_feature_value(*override_value, plans.feature(feature), value, overridden);
-  return overridden.quota;
+  return overridden(value, plans.feature(feature), *override_value).quota;
 }
 
 Answer Counter::answer(const Decision& decision) const {

@@ -1,11 +1,10 @@
-// Plans seen from SQL: validation of documents, and what a plan gives an account.
+// Plans seen from SQL: validation of documents.
 #include <string>
 
 #include "core/dependency.hpp"
 #include "core/display.hpp"
 #include "core/error.hpp"
 #include "core/plan.hpp"
-#include "extension/account.hpp"
 #include "extension/catalog.hpp"
 #include "extension/pg/clock.hpp"
 #include "extension/pg/result.hpp"
@@ -17,24 +16,6 @@ namespace {
 void add_violations(pg::RowSet& result, const std::vector<Violation>& violations) {
   for (const Violation& v : violations)
     result.add({pg::text(v.path), pg::text(v.rule), pg::text(v.message)});
-}
-
-struct Given {
-  AccountStatus status;
-  FeatureValue value;
-};
-
-// What the account's plan gives for a feature.
-Given given(FunctionCallInfo fcinfo) {
-  const pg::Arguments arguments(fcinfo);
-  const std::string account_id(arguments.id(0, "account_id"));
-  const std::string feature(arguments.id(1, "feature"));
-  pg::Spi spi;
-  const auto plans = catalog();
-  plans->feature(feature);
-  const Account account = load_account(account_id, pg::now());
-  const PlanVersion& plan = plans->version(account.plan, account.pinned_version);
-  return {account.status, plan.features.find(feature)->second};
 }
 
 }  // namespace
@@ -88,18 +69,6 @@ PURSER_FUNCTION(purser_plan_features) {
                 pg::boolean(is_included(value)), pg::text(display_text(feature, value))});
   }
   return 0;
-}
-
-// feature_value(account_id, feature) → jsonb
-PURSER_FUNCTION(purser_feature_value) {
-  const std::string json = value_json(given(fcinfo).value);
-  return pg::jsonb(json).datum;
-}
-
-// has_feature(account_id, feature) → boolean
-PURSER_FUNCTION(purser_has_feature) {
-  const Given found = given(fcinfo);
-  return BoolGetDatum(found.status == AccountStatus::active && is_included(found.value));
 }
 
 }  // namespace purser

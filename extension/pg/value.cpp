@@ -306,11 +306,15 @@ std::optional<std::string> Arguments::optional_text(int i, const char* name,
   return std::string(value);
 }
 
-Amount Arguments::positive_amount(int i, const char* name) const {
+Amount Arguments::amount(int i, const char* name) const {
   require(i, name);
-  const Amount amount = read_numeric(datum(i));
-  require_positive(amount, name);
-  return amount;
+  return read_numeric(datum(i));
+}
+
+Amount Arguments::positive_amount(int i, const char* name) const {
+  const Amount value = amount(i, name);
+  require_positive(value, name);
+  return value;
 }
 
 std::int64_t Arguments::int8(int i, const char* name) const {

@@ -103,6 +103,7 @@ class Arguments {
   // Arrays without NULLs.
   std::vector<std::string> ids(int i, const char* name) const;
   std::vector<std::int64_t> int8s(int i, const char* name) const;
+  Amount amount(int i, const char* name) const;
   Amount positive_amount(int i, const char* name) const;
   std::int64_t int8(int i, const char* name) const;
   std::int32_t int4(int i, const char* name) const;

@@ -1,5 +1,5 @@
--- Accounts, their status and their subscription. Every function here locks the account row first
--- and then, in key order, the rows that carry copies of what it changes.
+-- Accounts: opening, status, time zone. Every function here locks the account row first and then, in
+-- key order, the rows that carry copies of what it changes.
 
 CREATE FUNCTION purser._lock_account(account_id text) RETURNS purser.account
   LANGUAGE plpgsql
@@ -111,102 +111,28 @@ $$;
 COMMENT ON FUNCTION purser.admit(text, text) IS
   'The login gate: allowed for active accounts only, with a reason fit to show. Each refusal leaves one audit event; commit the transaction to keep it.';
 
-CREATE FUNCTION purser._set_subscription(
-  account_id text, plan text, actor text, pinned_version integer, replace_live boolean
-) RETURNS integer
-  LANGUAGE plpgsql
-  SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  account purser.account;
-  live purser.subscription;
-  next_no integer;
-  at timestamptz := purser.clock();
-BEGIN
-  PERFORM purser._checked_id(_set_subscription.plan, 'plan'), purser._checked_id(actor, 'actor');
-  IF NOT EXISTS (SELECT FROM purser.plan_version AS v
-                  WHERE v.plan = _set_subscription.plan
-                    AND v.version = coalesce(_set_subscription.pinned_version, v.version)) THEN
-    RAISE EXCEPTION 'plan "%"% is not published', _set_subscription.plan,
-                    coalesce(' version ' || _set_subscription.pinned_version, '')
-      USING ERRCODE = 'PU012', HINT = 'Publish it with purser.publish_plan().';
-  END IF;
-  IF (SELECT v.definition ->> 'active' = 'false' FROM purser.plan_version AS v
-       WHERE v.plan = _set_subscription.plan ORDER BY v.version DESC LIMIT 1) THEN
-    RAISE EXCEPTION 'plan "%" is not active', _set_subscription.plan
-      USING ERRCODE = 'PU012', HINT = 'Publish a version that is active, or choose another plan.';
-  END IF;
-  account := purser._lock_account(_set_subscription.account_id);
-  SELECT * INTO live FROM purser.subscription AS s
-   WHERE s.account_id = account.account_id AND s.ended_at IS NULL;
-  IF FOUND AND NOT replace_live THEN
-    RAISE EXCEPTION 'account "%" is already subscribed to plan "%"', account.account_id, live.plan
-      USING ERRCODE = 'PU014', HINT = 'Use purser.change_plan() to move it to another plan.';
-  END IF;
-  UPDATE purser.subscription AS s SET status = 'expired', ended_at = at
-   WHERE s.account_id = account.account_id AND s.ended_at IS NULL;
-  SELECT coalesce(max(s.subscription_no), 0) + 1 INTO next_no
-    FROM purser.subscription AS s WHERE s.account_id = account.account_id;
-  INSERT INTO purser.subscription
-         (account_id, subscription_no, plan, pinned_version, status, anchor, started_at, actor)
-  VALUES (account.account_id, next_no, _set_subscription.plan, _set_subscription.pinned_version, 'active',
-          coalesce(live.anchor, at AT TIME ZONE account.time_zone), at, actor);
-  PERFORM purser._terms_changed(account.account_id);
-  PERFORM purser._audit(actor, 'subscription.started', account.account_id, 'plan', _set_subscription.plan,
-                        jsonb_build_object('subscription_no', next_no, 'from', live.plan,
-                                           'pinned_version', _set_subscription.pinned_version));
-  RETURN next_no;
-END
-$$;
-COMMENT ON FUNCTION purser._set_subscription(text, text, text, integer, boolean) IS
-  'Internal. Ends the live subscription, starts the next one, and tells the account''s entitlements.';
-
-CREATE FUNCTION purser.subscribe(
-  account_id text,
-  plan text,
-  actor text DEFAULT session_user,
-  pinned_version integer DEFAULT NULL
-) RETURNS integer
-  LANGUAGE sql SECURITY DEFINER
-  SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-  SELECT purser._set_subscription(account_id, plan, actor, pinned_version, false);
-END;
-COMMENT ON FUNCTION purser.subscribe(text, text, text, integer) IS
-  'Subscribes an account that is on the default plan; returns the number of its subscription. Follows the plan''s latest version unless pinned to one. Usage so far carries over. PU012 for an unknown plan, PU014 when the account is subscribed already.';
-
-CREATE FUNCTION purser.change_plan(
-  account_id text,
-  plan text,
-  actor text DEFAULT session_user,
-  pinned_version integer DEFAULT NULL
-) RETURNS integer
-  LANGUAGE sql SECURITY DEFINER
-  SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-  SELECT purser._set_subscription(account_id, plan, actor, pinned_version, true);
-END;
-COMMENT ON FUNCTION purser.change_plan(text, text, text, integer) IS
-  'Moves an account to another plan at once: ends the live subscription and starts the next in one transaction. Usage and the anchor of billing periods carry over.';
-
-CREATE FUNCTION purser.cancel_subscription(account_id text, actor text DEFAULT session_user) RETURNS boolean
+CREATE FUNCTION purser.set_time_zone(account_id text, time_zone text, actor text DEFAULT session_user) RETURNS void
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   account purser.account;
 BEGIN
-  PERFORM purser._checked_id(actor, 'actor');
-  account := purser._lock_account(cancel_subscription.account_id);
-  UPDATE purser.subscription AS s SET status = 'canceled', ended_at = purser.clock()
-   WHERE s.account_id = account.account_id AND s.ended_at IS NULL;
-  IF NOT FOUND THEN
-    RETURN false;
+  PERFORM purser._checked_id(set_time_zone.actor, 'actor'), purser._checked_time_zone(set_time_zone.time_zone);
+  account := purser._lock_account(set_time_zone.account_id);
+  IF account.time_zone = set_time_zone.time_zone THEN
+    RETURN;
   END IF;
+  PERFORM purser._settle_subscription(account.account_id);
+  UPDATE purser.account AS a SET time_zone = set_time_zone.time_zone WHERE a.account_id = account.account_id;
+  -- The anchor is a time on the wall clock: it stays the same instant on the new one.
+  UPDATE purser.subscription AS s
+     SET anchor = s.anchor AT TIME ZONE account.time_zone AT TIME ZONE set_time_zone.time_zone
+   WHERE s.account_id = account.account_id AND s.ended_at IS NULL;
   PERFORM purser._terms_changed(account.account_id);
-  PERFORM purser._audit(actor, 'subscription.canceled', account.account_id, 'account', account.account_id, '{}');
-  RETURN true;
+  PERFORM purser._audit(set_time_zone.actor, 'account.time_zone_changed', account.account_id, 'account', account.account_id,
+                        jsonb_build_object('from', account.time_zone, 'to', set_time_zone.time_zone));
 END
 $$;
-COMMENT ON FUNCTION purser.cancel_subscription(text, text) IS
-  'Ends the live subscription at once; the account falls back to the default plan. Usage carries over and bought credits stay. False when there was none.';
+COMMENT ON FUNCTION purser.set_time_zone(text, text, text) IS
+  'Moves an account to another time zone: days, weeks, months and years of its quotas begin on that wall clock from now on, with what was used so far. Billing periods keep the instant they are anchored at. PU014 for a zone the server does not know.';

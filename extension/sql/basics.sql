@@ -52,19 +52,21 @@ CREATE FUNCTION purser.setting(name text) RETURNS text
   SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT coalesce((SELECT s.value FROM purser.setting AS s WHERE s.name = setting.name),
-                  CASE setting.name WHEN 'default_plan' THEN 'free' WHEN 'correction_days' THEN '90' END);
+                  CASE setting.name WHEN 'default_plan' THEN 'free' WHEN 'correction_days' THEN '90'
+                                    WHEN 'past_due_grace_days' THEN '7' END);
 END;
 COMMENT ON FUNCTION purser.setting(text) IS
-  'The value of a setting. Until they are set, default_plan is free, correction_days is 90, and the others are NULL.';
+  'The value of a setting. Until they are set, default_plan is free, correction_days is 90, past_due_grace_days is 7, and the others are NULL.';
 
 CREATE FUNCTION purser.set_setting(name text, value text, actor text DEFAULT session_user) RETURNS void
   LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  IF purser._checked_id(set_setting.name, 'name') NOT IN ('default_plan', 'upgrade_url', 'correction_days') THEN
+  IF purser._checked_id(set_setting.name, 'name') NOT IN ('default_plan', 'upgrade_url', 'correction_days',
+                                                            'past_due_grace_days') THEN
     RAISE EXCEPTION 'unknown setting "%"', set_setting.name
-      USING ERRCODE = 'PU012', HINT = 'Settings are default_plan, upgrade_url and correction_days.';
+      USING ERRCODE = 'PU012', HINT = 'Settings are default_plan, upgrade_url, correction_days and past_due_grace_days.';
   END IF;
   IF set_setting.name = 'default_plan'
      AND NOT EXISTS (SELECT FROM purser.plan AS p WHERE p.plan = set_setting.value) THEN
@@ -75,6 +77,10 @@ BEGIN
     RAISE EXCEPTION 'correction_days must be a number of days, not "%"', set_setting.value
       USING ERRCODE = 'PU014', HINT = 'Use 0 to 9999.';
   END IF;
+  IF set_setting.name = 'past_due_grace_days' AND coalesce(set_setting.value !~ '^[0-9]{1,2}$', true) THEN
+    RAISE EXCEPTION 'past_due_grace_days must be a number of days between 0 and 99'
+      USING ERRCODE = 'PU014', HINT = 'Pass the days an account keeps its plan after a payment failed.';
+  END IF;
   INSERT INTO purser.setting AS s (name, value)
   VALUES (set_setting.name, purser._checked_id(set_setting.value, 'value'))
   ON CONFLICT ON CONSTRAINT setting_pkey DO UPDATE SET value = excluded.value;
@@ -83,4 +89,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION purser.set_setting(text, text, text) IS
-  'Changes a setting: default_plan (plan of accounts without a subscription), upgrade_url (where http_body() sends people) or correction_days (for how many days past usage can be recorded or corrected). Takes effect everywhere with the commit.';
+  'Changes a setting: default_plan (plan of accounts without a subscription), upgrade_url (where http_body() sends people), correction_days (for how many days past usage can be recorded or corrected) or past_due_grace_days (how long an account that did not pay keeps its plan). Takes effect everywhere with the commit.';

@@ -30,6 +30,8 @@ GRANT EXECUTE ON FUNCTION
   purser.http_headers(purser.rate_decision),
   purser.feature_value(text, text),
   purser.has_feature(text, text),
+  purser.entitlements(text),
+  purser.subscription(text),
   purser.pricing(),
   purser.features(),
   purser.compare_plans(text[]),
@@ -58,9 +60,21 @@ GRANT EXECUTE ON FUNCTION
   purser.experiment_report(text),
   purser.plan_diff(text, integer, integer),
   purser.rollback_plan(text, integer, text, text, boolean),
-  purser.subscribe(text, text, text, integer),
-  purser.change_plan(text, text, text, integer),
-  purser.cancel_subscription(text, text),
+  purser.subscribe(text, text, text, integer, text, timestamptz),
+  purser.start_trial(text, text, integer, text, text, text, boolean),
+  purser.extend_trial(text, integer, text, text),
+  purser.activate_subscription(text, text),
+  purser.mark_past_due(text, text, integer),
+  purser.change_plan(text, text, text, integer, boolean, text),
+  purser.cancel_subscription(text, text, boolean),
+  purser.resume_subscription(text, text),
+  purser.pin_subscription(text, integer, timestamptz, text),
+  purser.subscription_history(text),
+  purser.settle_subscriptions(integer),
+  purser.prorated_allowance(text, numeric, numeric),
+  purser.set_override(text, text, jsonb, timestamptz, text, text),
+  purser.clear_override(text, text, text, text),
+  purser.set_time_zone(text, text, text),
   purser.set_account_status(text, text, text, text),
   purser.clear_rate_limits(text, text[], text, text),
   purser.rate_limit_status(),
@@ -75,8 +89,8 @@ TO purser_admin;
 -- Reading. The operator sees all rows; a reader sees those of the one account named in its
 -- setting purser.account_id, and none when it is not set.
 GRANT SELECT ON
-  purser.account, purser.subscription, purser.entitlement, purser.entitlement_stripe, purser.usage_period,
-  purser.quota_hold, purser.wallet, purser.credit_grant, purser.ledger, purser.plan, purser.plan_version, purser.feature, purser.setting,
+  purser.account, purser.subscription, purser.feature_override, purser.entitlement, purser.entitlement_stripe,
+  purser.usage_period, purser.quota_hold, purser.wallet, purser.credit_grant, purser.ledger, purser.plan, purser.plan_version, purser.feature, purser.setting,
   purser.usage_history, purser.grants, purser.ledger_entries
 TO purser_admin, purser_reader;
 GRANT SELECT ON purser.code, purser.code_redemption, purser.code_report, purser.experiment, purser.experiment_assignment
@@ -87,8 +101,8 @@ DO $$
 DECLARE
   table_name text;
 BEGIN
-  FOREACH table_name IN ARRAY ARRAY['account', 'subscription', 'entitlement', 'entitlement_stripe', 'usage_period',
-                                    'quota_hold', 'wallet', 'credit_grant', 'ledger'] LOOP
+  FOREACH table_name IN ARRAY ARRAY['account', 'subscription', 'feature_override', 'entitlement', 'entitlement_stripe',
+                                    'usage_period', 'quota_hold', 'wallet', 'credit_grant', 'ledger'] LOOP
     EXECUTE format('ALTER TABLE purser.%I ENABLE ROW LEVEL SECURITY', table_name);
     EXECUTE format('CREATE POLICY operators_see_all ON purser.%I FOR SELECT TO purser_admin USING (true)',
                    table_name);

@@ -45,6 +45,44 @@ CREATE TYPE purser.ledger_entry AS (
 COMMENT ON TYPE purser.ledger_entry IS
   'One ledger entry as the credit functions return it. direction: DEBIT or CREDIT. allocations: [{"grant_id","kind","amount"}], what each grant bore or received. replayed: true when the same request had been made before and nothing was changed.';
 
+CREATE TYPE purser.subscription_state AS (
+  account_id text,
+  subscription_no integer,
+  plan text,
+  version integer,
+  status text,
+  pinned_version integer,
+  pinned_until timestamptz,
+  billing_interval text,
+  period_start timestamptz,
+  period_end timestamptz,
+  started_at timestamptz,
+  trial_ends_at timestamptz,
+  fallback_plan text,
+  grace_ends_at timestamptz,
+  cancel_at timestamptz,
+  next_plan text,
+  next_pinned_version integer,
+  next_interval text,
+  next_plan_at timestamptz
+);
+COMMENT ON TYPE purser.subscription_state IS
+  'What an account is subscribed to at this instant. version: the version of the plan in force. status: trialing, active, past_due, or NULL on the default plan without a subscription. period_start, period_end: the running billing period, or the trial. trial_ends_at and fallback_plan are of a running trial, grace_ends_at of one past due; cancel_at, next_plan, next_plan_at and pinned_until say what will happen by itself.';
+
+CREATE TYPE purser.feature_entitlement AS (
+  feature text,
+  kind text,
+  category text,
+  value jsonb,
+  source text,
+  plan text,
+  version integer,
+  expires_at timestamptz,
+  reason text
+);
+COMMENT ON TYPE purser.feature_entitlement IS
+  'What an account gets for one feature and where that comes from. value as feature_value() gives it. source: override (with its expires_at and reason), plan, or default (the plan does not mention the feature). plan and version: the plan in force.';
+
 CREATE TYPE purser.violation AS (
   path text,
   rule text,
@@ -95,21 +133,57 @@ CREATE TABLE purser.account (
 );
 COMMENT ON TABLE purser.account IS 'Customers a limit or a wallet belongs to. A row appears with the account''s first use; an account without a live subscription is on the default plan.';
 
+-- Beside what it is, a live row says what time will do to it (core/subscription.hpp has the rule), so it
+-- may show a state that is over: purser.subscription() and every decision know better.
+-- subscription.cpp and accounts name the columns one by one; _subscription_rows() gives them in this order.
 CREATE TABLE purser.subscription (
   account_id text COLLATE "C" NOT NULL REFERENCES purser.account,
   subscription_no integer NOT NULL,
   plan text COLLATE "C" NOT NULL,
   pinned_version integer,
+  pinned_until timestamptz,
   status text NOT NULL CHECK (status IN ('trialing', 'active', 'past_due', 'canceled', 'expired')),
+  billing_interval text NOT NULL DEFAULT 'month' CHECK (billing_interval IN ('month', 'year')),
   anchor timestamp NOT NULL,
   started_at timestamptz NOT NULL,
+  trial_ends_at timestamptz,
+  fallback_plan text COLLATE "C",
+  grace_ends_at timestamptz,
+  cancel_at timestamptz,
+  next_plan text COLLATE "C",
+  next_pinned_version integer,
+  next_interval text CHECK (next_interval IN ('month', 'year')),
+  next_plan_at timestamptz,
+  next_actor text,
   ended_at timestamptz,
+  end_reason text CHECK (end_reason IN ('canceled', 'trial_ended', 'grace_ended', 'plan_changed')),
   actor text NOT NULL,
+  turns_at timestamptz GENERATED ALWAYS AS (CASE WHEN ended_at IS NULL THEN LEAST(
+    cancel_at, next_plan_at, pinned_until,
+    CASE status WHEN 'trialing' THEN trial_ends_at WHEN 'past_due' THEN grace_ends_at END) END) STORED,
   PRIMARY KEY (account_id, subscription_no),
-  CHECK ((ended_at IS NULL) = (status IN ('trialing', 'active', 'past_due')))
+  CHECK ((ended_at IS NULL) = (status IN ('trialing', 'active', 'past_due'))),
+  CHECK ((ended_at IS NULL) = (end_reason IS NULL)),
+  CHECK (status <> 'trialing' OR trial_ends_at IS NOT NULL),
+  CHECK (status <> 'past_due' OR grace_ends_at IS NOT NULL),
+  CHECK (pinned_until IS NULL OR pinned_version IS NOT NULL),
+  CHECK (num_nulls(next_plan, next_interval, next_plan_at, next_actor) IN (0, 4))
 );
 CREATE UNIQUE INDEX subscription_one_live ON purser.subscription (account_id) WHERE ended_at IS NULL;
-COMMENT ON TABLE purser.subscription IS 'Subscriptions, live and past; at most one live per account. pinned_version is NULL when it follows the latest version of its plan. anchor is the start on the account''s wall clock, from which billing periods are counted.';
+CREATE INDEX subscription_turns ON purser.subscription (turns_at) WHERE ended_at IS NULL;
+COMMENT ON TABLE purser.subscription IS 'Subscriptions, live and past; at most one live per account. pinned_version is NULL when it follows the latest version of its plan, which it does from pinned_until on. anchor is a start on the account''s wall clock, from which billing periods are counted. trial_ends_at, cancel_at and next_plan_at are what was arranged, grace_ends_at the end of patience with one past due; turns_at is the first of them still to come. A row whose turns_at has passed is brought up to date by the next change or by purser.settle_subscriptions(); purser.subscription() is right at any time.';
+
+CREATE TABLE purser.feature_override (
+  account_id text COLLATE "C" NOT NULL REFERENCES purser.account,
+  feature text COLLATE "C" NOT NULL,
+  value jsonb NOT NULL,
+  expires_at timestamptz,
+  reason text NOT NULL,
+  actor text NOT NULL,
+  set_at timestamptz NOT NULL,
+  PRIMARY KEY (account_id, feature)
+);
+COMMENT ON TABLE purser.feature_override IS 'What one account gets for a feature instead of what its plan gives, until expires_at (NULL: until it is cleared). An expired override counts for nothing.';
 
 -- Everything a decision needs in one row, so that counting is one statement on one row. The columns
 -- status, plan, pinned_version, anchor, time_zone and override are the account's terms as of the last

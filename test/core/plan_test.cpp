@@ -406,6 +406,23 @@ TEST(FeatureValueAlone, IsReadOverTheBase) {
   EXPECT_EQ(value.quota.interval, Interval::year);
 }
 
+TEST(FeatureValueAlone, StandsAloneWhereThePlanContradictsIt) {
+  const FeatureCatalog features = catalog();
+  const Feature& feature = features.at("minutes");
+  FeatureValue given = feature.fallback;
+  given.quota.levels = {20, 30};
+  EXPECT_EQ(overridden(given, feature, "7").quota.levels, (WarnLevels{20, 30}));
+  const FeatureValue alone = overridden(given, feature, R"({"quota": 7, "warn": 50})");
+  EXPECT_EQ(alone.quota.limit, 7);
+  EXPECT_EQ(alone.quota.levels, (WarnLevels{50, 90}));
+  EXPECT_EQ(overridden(given, feature, "\"seven\""), given) << "was never accepted";
+}
+
+TEST(Plan, KnowsWhichFeaturesItMentions) {
+  EXPECT_EQ(plan_with(R"({"minutes": 10, "auto_publish": false})").mentioned,
+            (std::set<std::string, std::less<>>{"auto_publish", "minutes"}));
+}
+
 TEST(FeatureValueAlone, IsRefusedLikeTheValueOfAPlan) {
   EXPECT_EQ(violations_of_value("minutes", "-2"), (Found{{"minutes", "negative_quota"}}));
   EXPECT_EQ(violations_of_value("minutes", R"({"quota": -2, "per": "hour", "colour": 1})"),
