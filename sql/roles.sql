@@ -77,7 +77,7 @@ SELECT tried($$SELECT purser.grant_credits('role-a', 1000000, 'purchased', 'mine
 SELECT tried($$SELECT purser.refund_credits('role-a', 'credits/1', 1, 'r', 'x')$$);
 SELECT tried($$SELECT purser.set_account_status('role-b', 'banned', 'me', 'x')$$);
 SELECT tried($$SELECT purser.publish_plan('free', '{"name": "Mine"}', 'me', 'x')$$);
-SELECT tried($$SELECT purser._set_subscription('role-a', 'unlimited', 'me', NULL, true)$$);
+SELECT tried($$SELECT purser._settle_subscription('role-a')$$);
 SELECT tried($$SELECT purser._audit('me', 'forged', NULL, NULL, NULL, '{}')$$);
 SELECT tried($$SELECT purser._admits('active', NULL, NULL, 'minutes', 'month', NULL, 0, 0, 0, 1)$$);
 SELECT tried($$SELECT * FROM purser.ledger$$);
