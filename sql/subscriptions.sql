@@ -206,4 +206,4 @@ SELECT call, tried('SELECT purser.' || call) AS answer FROM unnest(ARRAY[
   $$set_setting('past_due_grace_days', 'soon')$$]) AS call;
 SELECT * FROM pg_temp.history('sub-bad');
 SELECT count(*) AS rows FROM purser.subscription WHERE account_id = 'sub-z';
-SELECT status, plan, version FROM purser.subscription('sub-z');
+SELECT status, plan FROM purser.subscription('sub-z');

@@ -186,9 +186,8 @@ BEGIN ATOMIC
       THEN 'already_redeemed'
     WHEN (c).redeemed >= (c).max_redemptions THEN 'code_used_up'
     WHEN (c).definition #>> '{referrer,account_id}' = _code_refusal.account_id THEN 'own_code'
-    WHEN (c).kind = 'trial' AND NOT EXISTS (SELECT FROM purser.subscription AS s
-                                             WHERE s.account_id = _code_refusal.account_id AND s.ended_at IS NULL
-                                               AND s.status = 'trialing')
+    WHEN (c).kind = 'trial'
+         AND (SELECT s.status FROM purser.subscription(_code_refusal.account_id) AS s) IS DISTINCT FROM 'trialing'
       THEN 'no_trial'
     ELSE (SELECT 'account_' || a.status FROM purser.account AS a
            WHERE a.account_id = _code_refusal.account_id AND a.status <> 'active') END;
