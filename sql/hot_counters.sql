@@ -41,7 +41,7 @@ SELECT purser.stripe_quota('hot-a', 'chat_messages', 16, 'tester') AS before;
 WITH called AS MATERIALIZED (SELECT purser.check_and_increment('hot-a', 'chat_messages') AS d FROM generate_series(1, 100))
 SELECT count(*) FILTER (WHERE (d).allowed) AS allowed, count(*) FILTER (WHERE NOT (d).allowed) AS refused, max((d).used) AS used
   FROM called;
-SELECT kind, payload FROM purser.event WHERE account_id = 'hot-a' ORDER BY (payload ->> 'used')::int;
+SELECT kind, payload FROM purser.event WHERE account_id = 'hot-a' AND kind LIKE 'quota.%' ORDER BY (payload ->> 'used')::int;
 SELECT string_agg(ctid::text || xmin::text || xmax::text, ' ') AS rows FROM purser.entitlement_stripe WHERE account_id = 'hot-a' \gset before_
 SELECT allowed, reason, used, remaining, level, max_amount FROM purser.check_and_increment('hot-a', 'chat_messages');
 SELECT string_agg(ctid::text || xmin::text || xmax::text, ' ') = :'before_rows' AS nothing_written
@@ -54,7 +54,7 @@ SELECT available, uneven FROM pg_temp.whole WHERE account_id = 'hot-a';
 SELECT allowed, used, remaining FROM purser.check_and_increment('hot-a', 'chat_messages', 31);
 SELECT allowed, used, remaining FROM purser.check_and_increment('hot-a', 'chat_messages', 30);
 SELECT allowed, used, remaining FROM purser.check_and_increment('hot-a', 'chat_messages', 29);
-SELECT kind, payload ->> 'used' AS used FROM purser.event WHERE account_id = 'hot-a' ORDER BY (payload ->> 'used')::int, kind;
+SELECT kind, payload ->> 'used' AS used FROM purser.event WHERE account_id = 'hot-a' AND kind LIKE 'quota.%' ORDER BY (payload ->> 'used')::int, kind;
 
 -- A new period begins once, with all of the old one in the history.
 SET purser.now = '2026-03-11 00:00+00';
