@@ -49,6 +49,7 @@ SELECT purser.grant_credits('tokyo', 20.000001, 'monthly', 'g1', '2026-02-10'), 
 SELECT purser.charge_credits('tokyo', 12, 'job', 'c1', 'episode', 'e1', 'Pilot "1"', '{"rate": 1.50}', notes => 'n');
 SELECT purser.refund_credits('tokyo', 'credits/3', 1, 'partly', 'r1');
 SELECT purser.set_account_status('banned', 'banned', 'ops', 'abuse');
+SELECT purser.set_override('banned', 'messages', '9', '2100-01-01', 'gift', 'ops');
 SET purser.now = '2026-03-01 00:00+00';
 SELECT purser.check_and_increment('tokyo', 'messages');
 SELECT purser.grant_credits('tokyo', 1, 'monthly', 'g4', '2026-04-01');
