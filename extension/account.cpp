@@ -10,7 +10,8 @@ namespace purser {
 
 namespace {
 
-#define ACCOUNT_TERMS "SELECT a.status, a.time_zone, " PURSER_SUBSCRIPTION_COLUMNS
+#define ACCOUNT_TERMS \
+  "SELECT a.status, a.time_zone, a.created_at, " PURSER_SUBSCRIPTION_COLUMNS
 #define ACCOUNT_SOURCES                  \
   "  FROM purser.account AS a"           \
   "  LEFT JOIN purser.subscription AS s" \
@@ -26,7 +27,7 @@ pg::Statement select_terms{ACCOUNT_TERMS ", o.value, o.expires_at" ACCOUNT_SOURC
                                          " WHERE a.account_id OPERATOR(pg_catalog.=) $1",
                            {TEXTOID, TEXTOID}};
 
-constexpr int first_subscription_column = 2;
+constexpr int first_subscription_column = 3;
 constexpr int override_column = first_subscription_column + subscription_columns;
 constexpr int override_end_column = override_column + 1;
 
@@ -40,11 +41,13 @@ Account account_of(const pg::Row& row, Instant now) {
   Account account;
   account.status = stored_status(row.text(0));
   account.time_zone = row.string(1);
+  account.since = row.timestamptz(2);
   const std::optional<Subscription> stored = read_subscription(row, first_subscription_column);
   if (!stored) return account;
   const SubscriptionTerms terms = terms_at(*stored, now, pg::zone(account.time_zone));
   account.until = terms.until;
   if (!terms.live) return account;
+  account.since = terms.live->started_at;
   account.plan = terms.live->plan;
   account.pinned_version = terms.live->pinned_version;
   account.anchor = terms.live->anchor;

@@ -18,6 +18,7 @@ struct Account {
   std::optional<std::string> plan;  // absent on the default plan
   std::optional<int> pinned_version;
   std::optional<LocalTime> anchor;  // of its billing periods
+  Instant since = end_of_time;  // when it came to its plan; end_of_time for one nobody used yet
   Instant until = end_of_time;  // when time alone will change the plan, its version or the anchor
 };
 

@@ -136,20 +136,33 @@ bool set_terms(Entitlement& e, Terms terms) {
   return same_clock;
 }
 
-// A period that is over starts again from zero, with what its rule carries over; when the kind of
-// period has changed, what was used so far is carried into the new one. A row already in a later
-// period stays there: a count never moves back.
-void open_period(Counter& counter, const std::optional<QuotaRule>& closing_rule, Instant now) {
+// Opens the period that contains `now`. When the kind of period has changed, what was used so far
+// is carried into it. A row already in a later period stays there: a count never moves back.
+void open_period(Counter& counter, Instant now) {
   Entitlement& e = counter.row;
-  const Schedule schedule = schedule_of(e, counter.rule);
-  const ZoneOffset zone = pg::zone(e.time_zone);
-  const Period before = e.period;
-  e.period = period_at(schedule, std::max(now, before.start), zone);
+  e.period =
+      period_at(schedule_of(e, counter.rule), std::max(now, e.period.start), pg::zone(e.time_zone));
   e.per = per_word(counter.rule);
-  if (!closing_rule) return;
-  const std::int64_t skipped = e.period.number - period_at(schedule, before.end, zone).number;
-  e.state.carried = carried_over(*closing_rule, e.state, skipped);
-  e.state.used = 0;
+}
+
+// How many whole periods lie between an instant and the running one.
+std::int64_t periods_since(const Counter& counter, Instant at) {
+  return counter.row.period.number - counter.period_containing(at).number;
+}
+
+// A period that is over leaves what was not used of it, and so do those after it that nobody used.
+void begin_anew(Counter& counter, const QuotaRule& closing_rule) {
+  QuotaState& state = counter.row.state;
+  const Period ended = counter.closed->period;
+  state.carried = carried_over(closing_rule, state, periods_since(counter, ended.end));
+  state.used = 0;
+}
+
+// So do the periods since the account came to its plan, before anybody used the feature.
+void begin(Counter& counter, Instant since) {
+  QuotaState& state = counter.row.state;
+  if (counter.rule.rollover > 0 && since < counter.row.period.start)
+    state.carried = carried_over(counter.rule, state, periods_since(counter, since) - 1);
 }
 
 // Held units are those of holds that are still open at `now`. Returns when that changes next.
@@ -167,7 +180,6 @@ Instant count_holds(Counter& counter, Instant now) {
 void bring_up_to_date(Counter& counter, Catalog& plans, Instant now, bool keep) {
   Entitlement& e = counter.row;
   const bool opened = !e.per.empty();
-  const Entitlement before = e;
   if (opened && now < e.fresh_until) {
     counter.rule = rule_of(e, counter.feature, plans);
     if (e.per == per_word(counter.rule)) return;
@@ -175,13 +187,16 @@ void bring_up_to_date(Counter& counter, Catalog& plans, Instant now, bool keep) 
   const bool over = opened && now >= e.period.end;
   std::optional<QuotaRule> closing_rule;
   if (over) closing_rule = rule_of(e, counter.feature, plans);
+  if (over) counter.closed = e;
   Terms terms = load_terms(counter.account_id, counter.feature, now);
-  const Instant terms_until = terms.until;
+  const Instant since = terms.account.since, terms_until = terms.until;
   const bool same_clock = set_terms(e, std::move(terms));
   counter.rule = rule_of(e, counter.feature, plans);
-  if (over || !same_clock || e.per != per_word(counter.rule))
-    open_period(counter, closing_rule, now);
-  if (over) counter.closed = before;
+  if (over || !same_clock || e.per != per_word(counter.rule)) open_period(counter, now);
+  if (over)
+    begin_anew(counter, *closing_rule);
+  else if (!opened)
+    begin(counter, since);
   const Instant holds_until = count_holds(counter, now);
   e.fresh_until = keep ? std::min({e.period.end, terms_until, holds_until}) : begin_of_time;
 }
