@@ -71,7 +71,7 @@ class Hot : public testing::Test {
     return only(
         session.run("SELECT string_agg(kind || ' ' || n, ', ' ORDER BY kind) FROM (SELECT kind,"
                     " count(*) AS n FROM purser.event WHERE account_id = '" +
-                    account + "' GROUP BY kind) AS e"));
+                    account + "' AND kind LIKE 'quota.%' GROUP BY kind) AS e"));
   }
 
   static int next_account;
