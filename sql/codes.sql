@@ -83,3 +83,17 @@ SELECT tried($$SELECT purser.create_code('x', 'trial', '{"days": 7}', NULL, '202
 SELECT tried($$SELECT purser.create_code('x', 'trial', '{"days": 7}', NULL, NULL, NULL)$$);
 SELECT tried($$SELECT purser.deactivate_code('nonsense', 'tester')$$);
 SELECT count(*) AS violations FROM purser.verify_ledger() WHERE path LIKE 'code-%';
+
+-- A code for a longer trial: the trial that runs is extended, once, and one that has ended by the clock is not.
+SET purser.now = '2026-07-01 12:00+00';
+SELECT purser.start_trial('code-trial', 'pro', 10, actor => 'tester') AS subscription;
+SELECT allowed, reason, benefit FROM purser.redeem_code('code-trial', 'trial-7');
+SELECT status, trial_ends_at FROM purser.subscription('code-trial');
+SELECT allowed, reason FROM purser.redeem_code('code-trial', 'trial-7');
+SET purser.now = '2026-07-18 11:59:59+00';
+SELECT plan, status FROM purser.subscription('code-trial');
+SET purser.now = '2026-07-18 12:00+00';
+SELECT plan, status FROM purser.subscription('code-trial');
+SELECT purser.create_code('trial-again', 'trial', '{"days": 7}', actor => 'tester');
+SELECT allowed, reason FROM purser.redeem_code('code-trial', 'trial-again');
+SELECT redeemed FROM purser.code_report WHERE code LIKE 'trial-%' ORDER BY code;

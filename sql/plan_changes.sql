@@ -116,3 +116,12 @@ DELETE FROM purser.plan_version WHERE plan = 'change';
 DELETE FROM purser.plan WHERE plan = 'change';
 DELETE FROM purser.entitlement WHERE feature LIKE 'change\_%';
 DELETE FROM purser.feature WHERE code LIKE 'change\_%';
+
+-- Who follows a plan is decided by the clock too: a trial that has ended is no follower, whoever fell back is.
+SELECT purser.publish_plan('plan-tried', '{"name": "Tried"}', 'tester', 'test') ->> 'accounts' AS accounts;
+SELECT purser.publish_plan('plan-after', '{"name": "After"}', 'tester', 'test') ->> 'accounts' AS accounts;
+SET purser.now = '2027-01-01 00:00+00';
+SELECT purser.start_trial('plan-fell', 'plan-tried', 3, 'plan-after', 'tester') AS subscription;
+SELECT p, purser.publish_plan(p, '{"name": "Name"}', 'tester', 'test', dry_run => true) ->> 'accounts' AS accounts FROM unnest('{plan-tried, plan-after}'::text[]) AS p;
+SET purser.now = '2027-01-04 00:00+00';
+SELECT p, purser.publish_plan(p, '{"name": "Name"}', 'tester', 'test', dry_run => true) ->> 'accounts' AS accounts FROM unnest('{plan-tried, plan-after}'::text[]) AS p;

@@ -118,6 +118,17 @@ SELECT path, rule, message FROM purser.validate_plan('{"name": "Bad", "rate_mult
   "two words": {"max": 1, "per": "day"}, "login": {"max": 10}, "jobs": 5, "day": {"max": 1, "per": "day", "every": 400, "burst": 2}}}') ORDER BY path;
 SELECT purser.http_status(NULL::purser.rate_decision), purser.http_body(NULL::purser.rate_decision), purser.http_headers(NULL::purser.rate_decision);
 
+-- A plan that time alone ends takes its limits along, whether or not it was remembered.
+SELECT purser.publish_plan('rate-trial', '{"name": "Trial", "rate_multiplier": 5}', 'tester', 'rate limits') IS NOT NULL AS published;
+SET purser.now = '2026-08-01 00:00+00';
+SELECT purser.start_trial('rate-t', 'rate-trial', 1, actor => 'tester') AS subscription;
+SELECT "limit" FROM purser.rate_limit('rate-t', 'api');
+SELECT "limit" FROM purser.rate_limit('rate-t', 'api');
+SET purser.now = '2026-08-01 23:59:59.999999+00';
+SELECT "limit" FROM purser.rate_limit('rate-t', 'api');
+SET purser.now = '2026-08-02 00:00+00';
+SELECT "limit" FROM purser.rate_limit('rate-t', 'api');
+
 -- The operator sees how full it is.
 SELECT storage IN ('shared memory', 'table') AS somewhere, used > 0 AS used, evictions FROM purser.rate_limit_status();
 

@@ -158,16 +158,25 @@ COMMENT ON FUNCTION purser._definition_diff(jsonb, jsonb) IS
   'Internal. Where two plan documents differ.';
 
 CREATE FUNCTION purser._plan_followers(code text) RETURNS SETOF text
-  LANGUAGE sql STABLE
+  LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-  SELECT s.account_id FROM purser.subscription AS s
-   WHERE s.plan = code AND s.ended_at IS NULL AND s.pinned_version IS NULL
-  UNION ALL
-  SELECT a.account_id FROM purser.account AS a
-   WHERE code = purser.setting('default_plan') AND a.status <> 'deleted'
-     AND NOT EXISTS (SELECT FROM purser.subscription AS s WHERE s.account_id = a.account_id AND s.ended_at IS NULL);
-END;
+AS $$
+BEGIN
+  RETURN QUERY
+    SELECT s.account_id FROM purser.subscription AS s
+     WHERE s.plan = code AND s.ended_at IS NULL AND s.pinned_version IS NULL
+       AND coalesce(s.turns_at > purser.clock(), true);
+  -- What time has done and nobody has written down yet; also that it left an account on the default plan.
+  RETURN QUERY
+    SELECT s.account_id FROM purser.subscription AS s, LATERAL purser.subscription(s.account_id) AS turned
+     WHERE s.ended_at IS NULL AND s.turns_at <= purser.clock()
+       AND turned.plan = code AND turned.pinned_version IS NULL;
+  RETURN QUERY
+    SELECT a.account_id FROM purser.account AS a
+     WHERE code = purser.setting('default_plan') AND a.status <> 'deleted'
+       AND NOT EXISTS (SELECT FROM purser.subscription AS s WHERE s.account_id = a.account_id AND s.ended_at IS NULL);
+END
+$$;
 COMMENT ON FUNCTION purser._plan_followers(text) IS
   'Internal. The accounts that a new version of the plan reaches: subscribed and not pinned; on the default plan also those without a subscription.';
 

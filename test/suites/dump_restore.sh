@@ -54,6 +54,7 @@ SET purser.now = '2026-03-01 00:00+00';
 SELECT purser.check_and_increment('tokyo', 'messages');
 SELECT purser.grant_credits('tokyo', 1, 'monthly', 'g4', '2026-04-01');
 SELECT purser.rate_limit_key('ip:203.0.113.9', 5, '1 hour');
+SELECT purser.stripe_quota('tokyo', 'messages', 4, 'ops');
 CREATE TABLE users (id bigint PRIMARY KEY, email text);
 INSERT INTO users VALUES (1, 'a@example.com'), (2, 'b@example.com');
 CREATE TABLE comments (id bigint PRIMARY KEY, author bigint REFERENCES users);
