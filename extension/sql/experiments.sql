@@ -148,7 +148,9 @@ BEGIN
       SELECT a.variant,
              EXISTS (SELECT FROM purser.subscription AS s
                       WHERE s.account_id = a.account_id AND s.started_at >= a.assigned_at) AS converted,
-             (purser.subscription(a.account_id)).plan AS plan,
+             coalesce((SELECT CASE WHEN s.turns_at <= purser.clock() THEN (purser.subscription(a.account_id)).plan ELSE s.plan END
+                         FROM purser.subscription AS s WHERE s.account_id = a.account_id AND s.ended_at IS NULL),
+                      purser.setting('default_plan')) AS plan,
              (SELECT sum(l.amount) FROM purser.ledger AS l
                WHERE l.account_id = a.account_id AND l.direction = 'DEBIT' AND l.correlation_id IS NOT NULL
                  AND l.created_at >= a.assigned_at) AS charged
