@@ -36,43 +36,18 @@ Oid object_of_purser(const char* name) {
   return get_relname_relid(name, get_namespace_oid("purser", false));
 }
 
-// Fills `row` with one visible row after the other whose key in the index begins with these two,
-// until stop() says so. False when it never does.
-template <class Stop>
-bool scan_index(Relation table, Oid index_id, Datum first, Datum second, TupleTableSlot* row,
-                Stop stop) {
-  Relation index = index_open(index_id, AccessShareLock);
+IndexScanDesc begin_scan(Relation table, Relation index) {
+  return compat_index_beginscan(table, index, GetActiveSnapshot(), 2);
+}
+
+// What is fetched next from the scan are the visible rows whose key begins with these two.
+void aim_scan(IndexScanDesc scan, Datum first, Datum second) {
   ScanKeyData keys[2];
   ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_TEXTEQ, first);
   ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_TEXTEQ, second);
-  keys[0].sk_collation = index->rd_indcollation[0];
-  keys[1].sk_collation = index->rd_indcollation[1];
-  IndexScanDesc scan = compat_index_beginscan(table, index, GetActiveSnapshot(), 2);
+  keys[0].sk_collation = scan->indexRelation->rd_indcollation[0];
+  keys[1].sk_collation = scan->indexRelation->rd_indcollation[1];
   index_rescan(scan, keys, 2, nullptr, 0);
-  bool stopped = false;
-  while (!stopped && index_getnext_slot(scan, ForwardScanDirection, row)) stopped = stop();
-  index_endscan(scan);
-  index_close(index, NoLock);
-  return stopped;
-}
-
-bool fetch(Relation table, Oid index_id, Datum first, Datum second, TupleTableSlot* row) {
-  return scan_index(table, index_id, first, second, row, [] { return true; });
-}
-
-// The table's primary key; false when it has none.
-bool find_primary_key(Relation table, Oid* index_id) {
-  RelationGetIndexList(table);
-  *index_id = table->rd_pkindex;
-  return OidIsValid(*index_id);
-}
-
-bool fetch_by_primary_key(Relation table, Datum first, Datum second, TupleTableSlot* row) {
-  Oid primary_key = InvalidOid;
-  if (!find_primary_key(table, &primary_key)) return false;
-  if (!fetch(table, primary_key, first, second, row)) return false;
-  slot_getallattrs(row);
-  return true;
 }
 
 // Gives a row, just written, its entries in every index.
@@ -111,9 +86,25 @@ KeyedRow::KeyedRow(const char* table) : exceptions_(std::uncaught_exceptions()) 
 // An error leaves what is open to the transaction's own clean-up.
 KeyedRow::~KeyedRow() {
   if (table_ == nullptr || std::uncaught_exceptions() != exceptions_) return;
+  if (scan_ != nullptr) {
+    index_endscan(scan_);
+    index_close(index_, NoLock);
+  }
   ExecDropSingleTupleTableSlot(next_);
   ExecDropSingleTupleTableSlot(row_);
   table_close(table_, NoLock);
+}
+
+bool KeyedRow::aim(Datum first, Datum second) {
+  if (!is_plain(table_)) return false;
+  if (scan_ == nullptr) {
+    RelationGetIndexList(table_);
+    if (!OidIsValid(table_->rd_pkindex)) return false;
+    index_ = index_open(table_->rd_pkindex, AccessShareLock);
+    scan_ = begin_scan(table_, index_);
+  }
+  aim_scan(scan_, first, second);
+  return true;
 }
 
 bool KeyedRow::find(std::string_view first, std::string_view second) {
@@ -121,7 +112,10 @@ bool KeyedRow::find(std::string_view first, std::string_view second) {
   const Datum first_key = text(first).datum;
   const Datum second_key = text(second).datum;
   return guarded([&] {
-    return is_plain(table_) && fetch_by_primary_key(table_, first_key, second_key, row_);
+    if (!aim(first_key, second_key)) return false;
+    if (!index_getnext_slot(scan_, ForwardScanDirection, row_)) return false;
+    slot_getallattrs(row_);
+    return true;
   });
 }
 
@@ -131,18 +125,15 @@ bool KeyedRow::find_among(std::string_view first, std::string_view second,
   const Datum first_key = text(first).datum;
   const Datum second_key = text(second).datum;
   return guarded([&] {
-    Oid primary_key = InvalidOid;
-    if (!is_plain(table_) || !find_primary_key(table_, &primary_key)) return false;
+    if (!aim(first_key, second_key)) return false;
     TupleTableSlot* each = table_slot_create(table_, nullptr);
     bool found = false;
-    scan_index(table_, primary_key, first_key, second_key, each, [&] {
+    while (index_getnext_slot(scan_, ForwardScanDirection, each)) {
       slot_getallattrs(each);
-      if (keep(each, act)) {
-        ExecCopySlot(row_, each);
-        found = true;
-      }
-      return false;
-    });
+      if (!keep(each, act)) continue;
+      ExecCopySlot(row_, each);
+      found = true;
+    }
     ExecDropSingleTupleTableSlot(each);
     if (found) slot_getallattrs(row_);
     return found;
@@ -200,8 +191,13 @@ bool key_exists(const char* table, const char* index, std::string_view first,
   const Datum second_key = text(second).datum;
   return guarded([&] {
     Relation relation = table_open(object_of_purser(table), AccessShareLock);
+    Relation searched = index_open(object_of_purser(index), AccessShareLock);
     TupleTableSlot* row = table_slot_create(relation, nullptr);
-    const bool found = fetch(relation, object_of_purser(index), first_key, second_key, row);
+    IndexScanDesc scan = begin_scan(relation, searched);
+    aim_scan(scan, first_key, second_key);
+    const bool found = index_getnext_slot(scan, ForwardScanDirection, row);
+    index_endscan(scan);
+    index_close(searched, NoLock);
     ExecDropSingleTupleTableSlot(row);
     table_close(relation, NoLock);
     return found;

@@ -13,6 +13,7 @@
 #include "extension/pg/value.hpp"
 
 extern "C" {
+#include "access/relscan.h"
 #include "executor/tuptable.h"
 #include "utils/relcache.h"
 }
@@ -32,7 +33,8 @@ class Command {
   int exceptions_;
 };
 
-// Opened for the scope of one command; `table` is a table of schema purser.
+// Opened for the scope of one command; `table` is a table of schema purser. Finding several rows
+// goes through one index scan, which shows what the command's snapshot shows.
 class KeyedRow {
  public:
   explicit KeyedRow(const char* table);
@@ -70,8 +72,13 @@ class KeyedRow {
   bool find_among(std::string_view first, std::string_view second,
                   bool (*keep)(TupleTableSlot* row, void* act), void* act);
 
+  // Aims the scan at this key. False when the plain way is closed. Under a guard.
+  bool aim(Datum first, Datum second);
+
   int exceptions_;
   Relation table_ = nullptr;
+  Relation index_ = nullptr;  // its primary key, from the first look on
+  IndexScanDesc scan_ = nullptr;
   TupleTableSlot* row_ = nullptr;   // as found
   TupleTableSlot* next_ = nullptr;  // as it will be
 };
