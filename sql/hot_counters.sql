@@ -96,6 +96,11 @@ SELECT available FROM pg_temp.whole WHERE account_id = 'hot-a';
 SELECT purser.publish_plan('hot', '{"name": "Hot", "features": {"chat_messages": 50, "minutes": null}}', 'tester', 'more') ->> 'version' AS version;
 SELECT allowed, reason, used, remaining, level FROM purser.check_and_increment('hot-a', 'chat_messages', 3);
 
+SELECT purser.publish_plan('hot', '{"name": "Hot", "features": {"chat_messages": {"quota": 50, "warn": 30}, "minutes": null}}',
+                           'tester', 'warn sooner') ->> 'version' AS version;
+SELECT used, level FROM purser.check_and_increment('hot-a', 'chat_messages');
+SELECT kind, payload ->> 'used' AS used FROM purser.event WHERE account_id = 'hot-a' AND payload ->> 'quota' = '50';
+
 -- Another plan, and an account that may not act: with the commit of the change.
 SELECT purser.set_account_status('hot-a', 'suspended', 'tester', 'x');
 SELECT allowed, reason FROM purser.check_and_increment('hot-a', 'chat_messages');
