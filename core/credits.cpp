@@ -12,11 +12,11 @@ namespace purser {
 namespace {
 
 bool is_spendable(const Lot& lot, Instant now) {
-  return lot.expires_at > now && lot.remaining.is_positive();
+  return !lot.is_lost(now) && !lot.is_frozen(now) && lot.remaining.is_positive();
 }
 
-bool has_lapsed(const Lot& lot, Instant now) {
-  return lot.expires_at <= now && lot.remaining.is_positive();
+bool is_to_be_taken(const Lot& lot, Instant now) {
+  return lot.is_lost(now) && lot.remaining.is_positive();
 }
 
 void require_not_negative(Amount amount, const char* what) {
@@ -45,6 +45,30 @@ bool default_priority(std::string_view kind, int& priority) {
   return false;
 }
 
+bool parse_cancel_policy(std::string_view text, CancelPolicy& policy) {
+  if (text == "keep")
+    policy = CancelPolicy::keep;
+  else if (text == "freeze")
+    policy = CancelPolicy::freeze;
+  else if (text == "lapse")
+    policy = CancelPolicy::lapse;
+  else
+    return false;
+  return true;
+}
+
+bool is_subscription_kind(std::string_view kind) {
+  return kind == "monthly" || kind == "rollover";
+}
+
+void apply_cancel_policy(std::vector<Lot>& lots, CancelPolicy policy, Instant subscription_until) {
+  for (Lot& lot : lots) {
+    if (!is_subscription_kind(lot.kind)) continue;
+    lot.lapses_at = policy == CancelPolicy::lapse ? subscription_until : end_of_time;
+    lot.frozen_from = policy == CancelPolicy::freeze ? subscription_until : end_of_time;
+  }
+}
+
 bool debited_before(const Lot& a, const Lot& b) {
   return std::tie(a.priority, a.expires_at, a.grant_id) <
          std::tie(b.priority, b.expires_at, b.grant_id);
@@ -61,12 +85,18 @@ Amount spendable(const std::vector<Lot>& lots, Instant now) {
   return sum;
 }
 
+bool has_expired(const std::vector<Lot>& lots, Instant now) {
+  return std::any_of(lots.begin(), lots.end(),
+                     [now](const Lot& lot) { return is_to_be_taken(lot, now); });
+}
+
 std::vector<Allocation> take_expired(std::vector<Lot>& lots, Instant now) {
   std::vector<Lot*> lapsed;
   for (Lot& lot : lots)
-    if (has_lapsed(lot, now)) lapsed.push_back(&lot);
+    if (is_to_be_taken(lot, now)) lapsed.push_back(&lot);
   std::sort(lapsed.begin(), lapsed.end(), [](const Lot* a, const Lot* b) {
-    return std::tie(a->expires_at, a->grant_id) < std::tie(b->expires_at, b->grant_id);
+    const Instant a_ends = a->ends_at(), b_ends = b->ends_at();
+    return std::tie(a_ends, a->grant_id) < std::tie(b_ends, b->grant_id);
   });
 
   std::vector<Allocation> taken;

@@ -23,8 +23,33 @@ struct Lot {
   Instant expires_at = end_of_time;  // first instant at which it can no longer be spent
   Amount remaining;                  // spendable, holds not included
   Amount held;
+  // What the end of the account's subscription does to it; follows from the wallet, never stored.
+  Instant lapses_at = end_of_time;    // gone from then on, as if it expired
+  Instant frozen_from = end_of_time;  // there, and not to be spent, from then on
   bool operator==(const Lot&) const = default;
+
+  // First instant at which it is lost.
+  Instant ends_at() const { return expires_at < lapses_at ? expires_at : lapses_at; }
+  bool is_lost(Instant at) const { return ends_at() <= at && ends_at() != end_of_time; }
+  bool is_frozen(Instant at) const { return frozen_from <= at && frozen_from != end_of_time; }
 };
+
+// What becomes of the credits of a subscription when the account has no live one any more.
+enum class CancelPolicy {
+  keep,    // nothing: they stay until they expire
+  freeze,  // they wait, unspendable, for the next subscription
+  lapse    // they are lost at the instant it ended
+};
+
+// False, and the policy untouched, for an unknown name.
+bool parse_cancel_policy(std::string_view text, CancelPolicy& policy);
+
+// Monthly and rollover credits come with a subscription; all others stay with the account.
+bool is_subscription_kind(std::string_view kind);
+
+// Applies the policy to the lots of subscription kinds, for an account without a live subscription
+// from `subscription_until` on (end_of_time: none is going to end).
+void apply_cancel_policy(std::vector<Lot>& lots, CancelPolicy policy, Instant subscription_until);
 
 // Part of an entry that one grant bore (charge) or received (grant, refund).
 struct Allocation {
@@ -42,10 +67,13 @@ bool default_priority(std::string_view kind, int& priority);
 bool debited_before(const Lot& a, const Lot& b);
 void sort_in_debit_order(std::vector<Lot>& lots);
 
-// Sum of what can be spent at `now`: lots that have not expired, holds excluded.
+// Sum of what can be spent at `now`: lots neither lost nor frozen, holds excluded.
 Amount spendable(const std::vector<Lot>& lots, Instant now);
 
-// Takes the expired, unheld remainder out of the lots and says what lapsed, oldest expiry first.
+// Whether there is anything for take_expired() to take.
+bool has_expired(const std::vector<Lot>& lots, Instant now);
+
+// Takes the lost, unheld remainder out of the lots and says what went, first lost first.
 std::vector<Allocation> take_expired(std::vector<Lot>& lots, Instant now);
 
 // Debits `amount` in debit order, all or nothing: on a shortfall the lots are untouched and the

@@ -150,6 +150,16 @@ SubscriptionTerms terms_at(const Subscription& subscription, Instant now, const 
   return terms;
 }
 
+Instant live_until(const Subscription& subscription, const ZoneOffset& zone) {
+  Subscription live = subscription;
+  while (const std::optional<DueTurn> due = next_turn(live)) {
+    std::optional<Subscription> next = turned(live, *due, zone);
+    if (!next) return due->at;
+    live = std::move(*next);
+  }
+  return end_of_time;
+}
+
 Period billing_period(const Subscription& subscription, Instant now, const ZoneOffset& zone) {
   if (subscription.status == SubscriptionStatus::trialing && subscription.trial_ends_at)
     return {subscription.started_at, *subscription.trial_ends_at, 0};

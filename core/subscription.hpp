@@ -80,6 +80,10 @@ struct SubscriptionTerms {
 // Everything due by `now` happened, in the order of its instants.
 SubscriptionTerms terms_at(const Subscription& subscription, Instant now, const ZoneOffset& zone);
 
+// The instant from which the account has no live subscription if nobody does anything;
+// end_of_time when it goes on for ever.
+Instant live_until(const Subscription& subscription, const ZoneOffset& zone);
+
 // The subscription on another plan from `at` on. Billing periods go on from the same anchor, unless
 // their length changes: then they begin anew.
 Subscription changed(const Subscription& subscription, const PlanChange& change,

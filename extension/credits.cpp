@@ -30,6 +30,17 @@ pg::Statement sum_until{
     "   AND l.effective_at OPERATOR(pg_catalog.<=) $3",
     {TEXTOID, TEXTOID, TIMESTAMPTZOID}};
 
+pg::Statement sum_of_grants_until{
+    "SELECT pg_catalog.sum(CASE WHEN l.direction OPERATOR(pg_catalog.=) 'CREDIT' THEN p.amount"
+    "                           ELSE OPERATOR(pg_catalog.-) p.amount END)"
+    "  FROM purser.ledger AS l,"
+    "       pg_catalog.jsonb_to_recordset(l.allocations)"
+    "         AS p (grant_id pg_catalog.text, amount pg_catalog.numeric)"
+    " WHERE l.account_id OPERATOR(pg_catalog.=) $1 AND l.wallet OPERATOR(pg_catalog.=) $2"
+    "   AND l.effective_at OPERATOR(pg_catalog.<=) $3"
+    "   AND p.grant_id OPERATOR(pg_catalog.=) ANY ($4)",
+    {TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTARRAYOID}};
+
 // Grants ------------------------------------------------------------------------------------------
 
 struct GrantRequest {
@@ -72,6 +83,18 @@ void require_future(const GrantRequest& request, Instant now) {
               "Pass a later instant, or NULL for a grant that never expires.");
 }
 
+// Credits of a subscription that is over would be lost again at once.
+void require_not_lapsed(const Wallet& wallet, const std::string& kind, Instant now) {
+  std::vector<Lot> granted(1);
+  granted[0].kind = kind;
+  apply_cancel_policy(granted, cancel_policy(), wallet.subscription_until);
+  if (!granted[0].is_lost(now)) return;
+  throw Error(sqlstate::invalid_argument, "the grant would lapse at once",
+              "Account \"" + wallet.account_id + "\" has no live subscription, and " + kind +
+                  " credits lapse with it.",
+              "Subscribe the account first, or grant another kind.");
+}
+
 Outcome grant_credits(const GrantRequest& request) {
   const int priority = grant_priority(request);
   const Digest fingerprint = request.fingerprint();
@@ -84,6 +107,7 @@ Outcome grant_credits(const GrantRequest& request) {
   if (auto before = earlier(request.account_id, request.correlation_id, fingerprint))
     return *before;
   write_off_expired(wallet, now);
+  require_not_lapsed(wallet, request.kind, now);
   require_room(wallet);
   const Lot lot{
       ++wallet.last_grant_id, request.kind, priority, request.expires_at.value_or(end_of_time),
@@ -169,7 +193,7 @@ std::optional<Outcome> charge_in_place(const ChargeRequest& request, const Diges
   pg::Command command;
   WalletInPlace row;
   std::optional<Wallet> wallet = row.read(request.account_id, request.wallet);
-  if (!wallet || wallet->status != AccountStatus::active || has_expired(*wallet, now))
+  if (!wallet || wallet->status != AccountStatus::active || has_expired(wallet->lots, now))
     return std::nullopt;
   auto allocations = debit(wallet->lots, request.amount, now);
   if (!allocations || has_correlation(request.account_id, request.correlation_id))
@@ -197,7 +221,7 @@ Outcome charge_locked(const ChargeRequest& request, const Digest& fingerprint, I
     require_active(request.account_id, load_account(request.account_id, now).status);
     refuse_insufficient(request, Amount());
   }
-  if (wallet->status != AccountStatus::active || has_expired(*wallet, now)) {
+  if (wallet->status != AccountStatus::active || has_expired(wallet->lots, now)) {
     if (auto outcome = before()) return *outcome;
     require_active(request.account_id, wallet->status);
     write_off_expired(*wallet, now);
@@ -223,16 +247,38 @@ Amount balance_now(const std::optional<Wallet>& wallet, Instant now) {
   return wallet ? spendable(wallet->lots, now) : Amount();
 }
 
+bool is_expired(const Lot& lot, Instant at) {
+  return lot.expires_at <= at && lot.expires_at != end_of_time;
+}
+
+// Whether the end of the subscription keeps a lot that has not expired from being spent then.
+bool is_withdrawn(const Lot& lot, Instant at) {
+  return !is_expired(lot, at) && (lot.is_lost(at) || lot.is_frozen(at));
+}
+
+// What the ledger had given to these grants by then. A grant that is frozen can be given a refund,
+// so that what is left of it now need not be what was left then.
+Amount left_at(const Wallet& wallet, const std::vector<std::string>& grant_ids, Instant at) {
+  if (grant_ids.empty()) return Amount();
+  const pg::Rows rows =
+      sum_of_grants_until.read({pg::text(wallet.account_id), pg::text(wallet.name),
+                                pg::timestamptz(at), pg::text_array(grant_ids)});
+  return rows[0].is_null(0) ? Amount() : rows[0].numeric(0);
+}
+
 // Replays the ledger up to the instant; lots that had expired by then and are not yet written off
-// count as written off.
+// count as written off, and those that the end of the subscription withdraws are left out.
 Amount balance_at(const std::string& account_id, const std::string& name,
                   const std::optional<Wallet>& wallet, Instant at) {
   const pg::Rows rows = sum_until.read({pg::text(account_id), pg::text(name), pg::timestamptz(at)});
   Amount balance = rows[0].is_null(0) ? Amount() : rows[0].numeric(0);
-  if (wallet)
-    for (const Lot& lot : wallet->lots)
-      if (lot.expires_at <= at && lot.expires_at != end_of_time) balance -= lot.remaining;
-  return balance;
+  if (!wallet) return balance;
+  std::vector<std::string> withdrawn;
+  for (const Lot& lot : wallet->lots) {
+    if (is_expired(lot, at)) balance -= lot.remaining;
+    if (is_withdrawn(lot, at)) withdrawn.push_back(std::to_string(lot.grant_id));
+  }
+  return balance - left_at(*wallet, withdrawn, at);
 }
 
 }  // namespace

@@ -72,12 +72,19 @@ Lot& find_or_add_lot(Wallet& wallet, std::int64_t grant_id) {
   return wallet.lots.back();
 }
 
-// Gives one part back to its grant. A grant that expired meanwhile takes nothing back: the part
-// becomes a new grant which lives as long as the old one still had to live when it was charged.
+// When a new grant ends that stands for one that is lost: it lives as long as the old one still had
+// to live when it was charged.
+Instant lives_on_until(const Lot& lost, const LedgerEntry& charge, Instant now) {
+  const Instant end = lost.ends_at() > charge.created_at ? lost.ends_at() : lost.expires_at;
+  return end == end_of_time ? end_of_time : now + (end - charge.created_at);
+}
+
+// Gives one part back to its grant. A grant that was lost meanwhile takes nothing back: the part
+// becomes a new grant.
 Allocation give_back(Wallet& wallet, const Allocation& part, const LedgerEntry& charge,
                      std::int64_t entry_no, Instant now) {
-  Lot original = grant_template(wallet, part.grant_id);
-  if (original.expires_at > now) {
+  const Lot original = grant_template(wallet, part.grant_id);
+  if (!original.is_lost(now)) {
     find_or_add_lot(wallet, part.grant_id).remaining += part.amount;
     return part;
   }
@@ -87,7 +94,7 @@ Allocation give_back(Wallet& wallet, const Allocation& part, const LedgerEntry& 
   const Lot lot{++wallet.last_grant_id,
                 "refund",
                 priority,
-                now + (original.expires_at - charge.created_at),
+                lives_on_until(original, charge, now),
                 part.amount,
                 Amount()};
   wallet.lots.push_back(lot);

@@ -1,5 +1,8 @@
 // Settling entries: see settlement.hpp. The insert of an entry is the claim of its correlation id.
 #include "extension/settlement.hpp"
+
+#include <algorithm>
+
 #include "core/credits.hpp"
 #include "core/error.hpp"
 #include "extension/ledger.hpp"
@@ -10,6 +13,29 @@ namespace purser {
 namespace {
 
 constexpr std::size_t most_lots = 200;  // live grants of one wallet
+
+// When the grant was last used, if it was after an instant.
+pg::Statement select_last_use{
+    "SELECT pg_catalog.max(l.effective_at) FROM purser.ledger AS l"
+    " WHERE l.account_id OPERATOR(pg_catalog.=) $1 AND l.wallet OPERATOR(pg_catalog.=) $2"
+    "   AND l.effective_at OPERATOR(pg_catalog.>) $3"
+    "   AND l.allocations OPERATOR(pg_catalog.@>) $4",
+    {TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID}};
+
+// A lapse reaches back to the end of the subscription, but not behind what the grant has seen since
+// under another policy: no balance of the past may turn out negative.
+Instant lost_at(const Wallet& wallet, const Lot& lot) {
+  if (lot.expires_at <= lot.lapses_at) return lot.expires_at;
+  const pg::Rows rows = select_last_use.run(
+      {pg::text(wallet.account_id), pg::text(wallet.name), pg::timestamptz(lot.lapses_at),
+       pg::jsonb("[{\"grant_id\":" + std::to_string(lot.grant_id) + "}]")});
+  return rows[0].is_null(0) ? lot.lapses_at : rows[0].timestamptz(0);
+}
+
+const Lot& lot_of(const Wallet& wallet, std::int64_t grant_id) {
+  return *std::find_if(wallet.lots.begin(), wallet.lots.end(),
+                       [grant_id](const Lot& lot) { return lot.grant_id == grant_id; });
+}
 
 }  // namespace
 
@@ -28,24 +54,19 @@ std::optional<Outcome> earlier(std::string_view account_id, const std::string& c
 }
 
 void write_off_expired(Wallet& wallet, Instant now) {
-  for (const Allocation& lapsed : take_expired(wallet.lots, now)) {
+  for (const Allocation& lost : take_expired(wallet.lots, now)) {
+    const Lot& lot = lot_of(wallet, lost.grant_id);
     LedgerEntry entry;
     entry.direction = Direction::debit;
-    entry.reason = "expired";
-    entry.amount = lapsed.amount;
-    entry.allocations = {lapsed};
+    entry.reason = lot.expires_at <= lot.lapses_at ? "expired" : "lapsed";
+    entry.amount = lost.amount;
+    entry.allocations = {lost};
     entry.created_at = now;
-    entry.effective_at = grant_template(wallet, lapsed.grant_id).expires_at;
+    entry.effective_at = lost_at(wallet, lot);
     link_entry(wallet, entry);
     insert_entry(wallet, entry);
   }
   drop_empty(wallet.lots);
-}
-
-bool has_expired(const Wallet& wallet, Instant now) {
-  for (const Lot& lot : wallet.lots)
-    if (lot.expires_at <= now && lot.remaining.is_positive()) return true;
-  return false;
 }
 
 void require_room(const Wallet& wallet) {

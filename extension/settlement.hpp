@@ -27,10 +27,8 @@ struct Outcome {
 std::optional<Outcome> earlier(std::string_view account_id, const std::string& correlation_id,
                                const Digest& fingerprint);
 
-bool has_expired(const Wallet& wallet, Instant now);
-
-// Writes off what expired since the wallet was last changed: one entry for each lapsed grant, in
-// force from the instant it expired.
+// Writes off what expired since the wallet was last changed, and what lapsed with the account's
+// subscription: one entry for each grant, in force from the instant it was lost.
 void write_off_expired(Wallet& wallet, Instant now);
 
 // PU015 when the wallet has no room for another grant.

@@ -25,6 +25,12 @@ pg::Statement select_live{
     " WHERE a.account_id OPERATOR(pg_catalog.=) $1",
     {TEXTOID}};
 
+pg::Statement select_last_end{
+    "SELECT s.ended_at FROM purser.subscription AS s"
+    " WHERE s.account_id OPERATOR(pg_catalog.=) $1"
+    " ORDER BY s.subscription_no DESC LIMIT 1",
+    {TEXTOID}};
+
 // A live subscription with what the table says about it beside the rule.
 struct LiveRow {
   std::string account_id;
@@ -39,13 +45,16 @@ struct Live {
   std::string time_zone;
 };
 
-std::optional<Live> load_live(std::string_view account_id) {
-  const pg::Rows rows = select_live.read({pg::text(account_id)});
+std::optional<Live> first_live(std::string_view account_id, const pg::Rows& rows) {
   if (rows.empty()) return std::nullopt;
   const pg::Row row = rows[0];
   return Live{{std::string(account_id), row.int4(1), row.string(2), row.optional_text(3),
                *read_subscription(row, 4)},
               row.string(0)};
+}
+
+std::optional<Live> load_live(std::string_view account_id) {
+  return first_live(account_id, select_live.read({pg::text(account_id)}));
 }
 
 LiveRow following(const LiveRow& ended, const DueTurn& due, Subscription next) {
@@ -167,6 +176,13 @@ std::optional<Subscription> read_subscription(const pg::Row& row, int first) {
     throw std::logic_error("stored change to " + next.plan + " is not valid");
   s.next = std::move(next);
   return s;
+}
+
+Instant subscription_until(std::string_view account_id) {
+  if (const auto live = first_live(account_id, select_live.run({pg::text(account_id)})))
+    return live_until(live->row.subscription, pg::zone(live->time_zone));
+  const pg::Rows ended = select_last_end.run({pg::text(account_id)});
+  return ended.empty() ? end_of_time : ended[0].timestamptz(0);
 }
 
 // _subscription_rows(account_id, at) → setof subscription

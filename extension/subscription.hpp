@@ -17,4 +17,8 @@ inline constexpr int subscription_columns = 15;
 // From a row of a statement, `first` being the column with the plan. Nullopt when there is none.
 std::optional<Subscription> read_subscription(const pg::Row& row, int first);
 
+// The instant from which the account has no live subscription: past when it ended, end_of_time when
+// it goes on for ever and when the account never had one. Sees what this transaction did before.
+Instant subscription_until(std::string_view account_id);
+
 }  // namespace purser

@@ -1,12 +1,21 @@
 // Loads and stores wallet rows. Locks: account FOR SHARE only while a wallet is made, then the
-// wallet.
+// wallet. What the end of the account's subscription does to its lots is decided here, whenever a
+// wallet is read.
 #include <array>
 #include <stdexcept>
 
 #include "extension/account.hpp"
+#include "extension/catalog.hpp"
+#include "extension/subscription.hpp"
 #include "extension/wallet.hpp"
 
 namespace purser {
+
+CancelPolicy cancel_policy() {
+  CancelPolicy policy = CancelPolicy::keep;
+  parse_cancel_policy(catalog()->setting("credits_on_cancel"), policy);
+  return policy;
+}
 
 namespace {
 
@@ -14,7 +23,8 @@ namespace {
 #define WALLET_COLUMNS                                                                 \
   "SELECT w.account_id, w.wallet, w.last_entry_no, w.last_grant_id, w.balance_micros," \
   "       w.status, w.head_hash, w.lot_grant_ids, w.lot_kinds, w.lot_priorities,"      \
-  "       w.lot_expires_at, w.lot_remaining_micros, w.lot_held_micros"                 \
+  "       w.lot_expires_at, w.lot_remaining_micros, w.lot_held_micros,"                \
+  "       w.subscription_until"                                                        \
   "  FROM purser.wallet AS w"                                                          \
   " WHERE w.account_id OPERATOR(pg_catalog.=) $1 AND w.wallet OPERATOR(pg_catalog.=) $2"
 
@@ -31,7 +41,8 @@ enum WalletColumn {
   lot_priorities_column,
   lot_expires_at_column,
   lot_remaining_micros_column,
-  lot_held_micros_column
+  lot_held_micros_column,
+  subscription_until_column
 };
 
 pg::Statement select_wallet{WALLET_COLUMNS, {TEXTOID, TEXTOID}};
@@ -55,6 +66,16 @@ pg::Statement update_wallet{
     " WHERE account_id OPERATOR(pg_catalog.=) $1 AND wallet OPERATOR(pg_catalog.=) $2",
     {TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID, BYTEAOID, INT8ARRAYOID, TEXTARRAYOID,
      INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
+
+pg::Statement update_subscription_until{
+    "UPDATE purser.wallet SET subscription_until = $3"
+    " WHERE account_id OPERATOR(pg_catalog.=) $1 AND wallet OPERATOR(pg_catalog.=) $2",
+    {TEXTOID, TEXTOID, TIMESTAMPTZOID}};
+
+pg::Statement select_names{
+    "SELECT w.wallet FROM purser.wallet AS w"
+    " WHERE w.account_id OPERATOR(pg_catalog.=) $1 ORDER BY w.wallet",
+    {TEXTOID}};
 
 pg::Statement insert_credit_grant{
     "INSERT INTO purser.credit_grant (account_id, wallet, grant_id, kind, priority, amount,"
@@ -98,6 +119,9 @@ Wallet wallet_of(const Row& row) {
   wallet.balance = Amount::from_micros(pg::read_int8(row.datum(balance_micros_column)));
   wallet.head = pg::read_digest(row.datum(head_hash_column));
   wallet.lots = read_lots(row);
+  wallet.subscription_until = pg::read_timestamptz(row.datum(subscription_until_column));
+  if (wallet.subscription_until != end_of_time)
+    apply_cancel_policy(wallet.lots, cancel_policy(), wallet.subscription_until);
   return wallet;
 }
 
@@ -142,10 +166,27 @@ std::optional<Wallet> lock_wallet(std::string_view account_id, std::string_view 
 Wallet open_wallet(std::string_view account_id, std::string_view name, Instant now) {
   if (auto wallet = lock_wallet(account_id, name)) return *wallet;
   provision_account(account_id, now);
-  insert_wallet.run({pg::text(account_id), pg::text(name), pg::bytea(Digest{})});
+  const pg::Rows made =
+      insert_wallet.run({pg::text(account_id), pg::text(name), pg::bytea(Digest{})});
+  // After the insert, whose share lock keeps the subscription as it is until the commit.
+  if (made.processed() == 1)
+    update_subscription_until.run(
+        {pg::text(account_id), pg::text(name), pg::timestamptz(subscription_until(account_id))});
   auto wallet = lock_wallet(account_id, name);
   if (!wallet) throw std::logic_error("wallet is gone after it was made");
   return *wallet;
+}
+
+std::vector<std::string> wallet_names(std::string_view account_id) {
+  const pg::Rows rows = select_names.run({pg::text(account_id)});
+  std::vector<std::string> names;
+  for (std::uint64_t i = 0; i < rows.size(); ++i) names.push_back(rows[i].string(0));
+  return names;
+}
+
+void store_subscription_until(const Wallet& wallet, Instant until) {
+  update_subscription_until.run(
+      {pg::text(wallet.account_id), pg::text(wallet.name), pg::timestamptz(until)});
 }
 
 void store_wallet(const Wallet& wallet) {
@@ -192,7 +233,10 @@ Lot grant_template(const Wallet& wallet, std::int64_t grant_id) {
       {pg::text(wallet.account_id), pg::text(wallet.name), pg::int8(grant_id)});
   if (rows.empty()) throw std::logic_error("no record of grant " + std::to_string(grant_id));
   const pg::Row row = rows[0];
-  return {grant_id, row.string(0), row.int4(1), row.timestamptz(2), Amount(), Amount()};
+  std::vector<Lot> lots{
+      {grant_id, row.string(0), row.int4(1), row.timestamptz(2), Amount(), Amount()}};
+  apply_cancel_policy(lots, cancel_policy(), wallet.subscription_until);
+  return lots[0];
 }
 
 }  // namespace purser

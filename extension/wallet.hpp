@@ -20,10 +20,14 @@ struct Wallet {
   AccountStatus status = AccountStatus::active;
   std::int64_t last_entry_no = 0;
   std::int64_t last_grant_id = 0;
-  Amount balance;  // sum of the ledger
-  Digest head{};   // hash of the last entry
+  Amount balance;                            // sum of the ledger
+  Digest head{};                             // hash of the last entry
+  Instant subscription_until = end_of_time;  // from then on the account has no live subscription
   std::vector<Lot> lots;
 };
+
+// The setting credits_on_cancel.
+CancelPolicy cancel_policy();
 
 // As it stands; nullopt when it does not exist. Locks nothing.
 std::optional<Wallet> read_wallet(std::string_view account_id, std::string_view name);
@@ -33,6 +37,12 @@ std::optional<Wallet> lock_wallet(std::string_view account_id, std::string_view 
 
 // Locked, and made first when it does not exist (with its account).
 Wallet open_wallet(std::string_view account_id, std::string_view name, Instant now);
+
+// Every wallet of the account, by name.
+std::vector<std::string> wallet_names(std::string_view account_id);
+
+// The account's subscription ends at another time now: changes a locked wallet's row.
+void store_subscription_until(const Wallet& wallet, Instant until);
 
 // Writes a locked wallet back.
 void store_wallet(const Wallet& wallet);

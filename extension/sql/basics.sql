@@ -53,10 +53,11 @@ CREATE FUNCTION purser.setting(name text) RETURNS text
 BEGIN ATOMIC
   SELECT coalesce((SELECT s.value FROM purser.setting AS s WHERE s.name = setting.name),
                   CASE setting.name WHEN 'default_plan' THEN 'free' WHEN 'correction_days' THEN '90'
-                                    WHEN 'past_due_grace_days' THEN '7' END);
+                                    WHEN 'past_due_grace_days' THEN '7'
+                                    WHEN 'credits_on_cancel' THEN 'keep' END);
 END;
 COMMENT ON FUNCTION purser.setting(text) IS
-  'The value of a setting. Until they are set, default_plan is free, correction_days is 90, past_due_grace_days is 7, and the others are NULL.';
+  'The value of a setting. Until they are set, default_plan is free, correction_days is 90, past_due_grace_days is 7, credits_on_cancel is keep, and the others are NULL.';
 
 CREATE FUNCTION purser.set_setting(name text, value text, actor text DEFAULT session_user) RETURNS void
   LANGUAGE plpgsql SECURITY DEFINER
@@ -64,9 +65,9 @@ CREATE FUNCTION purser.set_setting(name text, value text, actor text DEFAULT ses
 AS $$
 BEGIN
   IF purser._checked_id(set_setting.name, 'name') NOT IN ('default_plan', 'upgrade_url', 'correction_days',
-                                                            'past_due_grace_days') THEN
+                                                            'past_due_grace_days', 'credits_on_cancel') THEN
     RAISE EXCEPTION 'unknown setting "%"', set_setting.name
-      USING ERRCODE = 'PU012', HINT = 'Settings are default_plan, upgrade_url, correction_days and past_due_grace_days.';
+      USING ERRCODE = 'PU012', HINT = 'Settings are default_plan, upgrade_url, correction_days, past_due_grace_days and credits_on_cancel.';
   END IF;
   IF set_setting.name = 'default_plan'
      AND NOT EXISTS (SELECT FROM purser.plan AS p WHERE p.plan = set_setting.value) THEN
@@ -81,6 +82,10 @@ BEGIN
     RAISE EXCEPTION 'past_due_grace_days must be a number of days between 0 and 99'
       USING ERRCODE = 'PU014', HINT = 'Pass the days an account keeps its plan after a payment failed.';
   END IF;
+  IF set_setting.name = 'credits_on_cancel' AND coalesce(set_setting.value NOT IN ('keep', 'freeze', 'lapse'), true) THEN
+    RAISE EXCEPTION 'credits_on_cancel must be keep, freeze or lapse, not %', coalesce('"' || left(set_setting.value, 40) || '"', 'null')
+      USING ERRCODE = 'PU014', HINT = 'Pass what becomes of monthly and rollover credits when a subscription has ended.';
+  END IF;
   INSERT INTO purser.setting AS s (name, value)
   VALUES (set_setting.name, purser._checked_id(set_setting.value, 'value'))
   ON CONFLICT ON CONSTRAINT setting_pkey DO UPDATE SET value = excluded.value;
@@ -89,4 +94,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION purser.set_setting(text, text, text) IS
-  'Changes a setting: default_plan (plan of accounts without a subscription), upgrade_url (where http_body() sends people), correction_days (for how many days past usage can be recorded or corrected) or past_due_grace_days (how long an account that did not pay keeps its plan). Takes effect everywhere with the commit.';
+  'Changes a setting: default_plan (plan of accounts without a subscription), upgrade_url (where http_body() sends people), correction_days (for how many days past usage can be recorded or corrected) past_due_grace_days (how long an account that did not pay keeps its plan) or credits_on_cancel (what becomes of monthly and rollover credits while an account that was subscribed is not: keep, they stay until they expire; freeze, they wait for its next subscription; lapse, they are lost at the instant it ended). Takes effect everywhere with the commit.';

@@ -13,7 +13,7 @@ CREATE FUNCTION purser.grant_credits(
   LANGUAGE c VOLATILE SECURITY DEFINER
   AS 'MODULE_PATHNAME', 'purser_grant_credits';
 COMMENT ON FUNCTION purser.grant_credits(text, numeric, text, text, timestamptz, integer, text, text) IS
-  'Adds a grant to a wallet. kind: monthly, rollover, promotional, refund, adjustment or purchased, in the default order in which they are spent; priority (0 first, 100 last) overrides it. The same correlation id and request returns the first entry. PU005 for an id used for another request, PU013 for an amount that is not a positive decimal of at most 6 places, PU014 for unusable arguments, PU015 when the wallet has too many live grants.';
+  'Adds a grant to a wallet. kind: monthly, rollover, promotional, refund, adjustment or purchased, in the default order in which they are spent; priority (0 first, 100 last) overrides it. The same correlation id and request returns the first entry. PU005 for an id used for another request, PU013 for an amount that is not a positive decimal of at most 6 places, PU014 for unusable arguments and for monthly and rollover credits that would lapse at once (the setting credits_on_cancel), PU015 when the wallet has too many live grants.';
 
 CREATE FUNCTION purser.charge_credits(
   account_id text,
@@ -52,7 +52,7 @@ CREATE FUNCTION purser.credit_balance(
   LANGUAGE c STABLE SECURITY DEFINER
   AS 'MODULE_PATHNAME', 'purser_credit_balance';
 COMMENT ON FUNCTION purser.credit_balance(text, text, timestamptz) IS
-  'What can be spent now, holds and expired grants excluded; or the balance at an instant, from the ledger.';
+  'What can be spent now, holds and grants that are expired, frozen or lapsed excluded; or the balance at an instant, from the ledger, as far as the end of the subscription is known now.';
 
 CREATE FUNCTION purser.verify_ledger(account_id text DEFAULT NULL) RETURNS SETOF purser.violation
   LANGUAGE c STABLE SECURITY DEFINER
@@ -67,10 +67,18 @@ SELECT g.account_id, g.wallet, g.grant_id, g.kind, g.priority, g.amount,
        coalesce(lot.held, 0) AS held,
        nullif(g.expires_at, 'infinity') AS expires_at,
        g.granted_at,
-       g.wallet || '/' || g.entry_no AS entry_id
-  FROM purser.credit_grant AS g
+       g.wallet || '/' || g.entry_no AS entry_id,
+       CASE WHEN g.expires_at <= purser.clock() THEN 'expired'
+            WHEN lot.grant_id IS NULL THEN 'spent'
+            WHEN lot.unsubscribed AND on_cancel.policy = 'lapse' THEN 'lapsed'
+            WHEN lot.unsubscribed AND on_cancel.policy = 'freeze' THEN 'frozen'
+            ELSE 'live' END AS state
+  FROM (SELECT (SELECT s.value FROM purser.setting AS s WHERE s.name = 'credits_on_cancel') AS policy) AS on_cancel
+ CROSS JOIN purser.credit_grant AS g
   LEFT JOIN LATERAL (
-         SELECT trim_scale(l.remaining_micros / 1000000.0) AS remaining,
+         SELECT l.grant_id,
+                g.kind IN ('monthly', 'rollover') AND w.subscription_until <= purser.clock() AS unsubscribed,
+                trim_scale(l.remaining_micros / 1000000.0) AS remaining,
                 trim_scale(l.held_micros / 1000000.0) AS held
            FROM purser.wallet AS w,
                 unnest(w.lot_grant_ids, w.lot_remaining_micros, w.lot_held_micros)
@@ -80,7 +88,7 @@ SELECT g.account_id, g.wallet, g.grant_id, g.kind, g.priority, g.amount,
  WHERE pg_has_role(current_user, 'purser_admin', 'usage')
     OR g.account_id = current_setting('purser.account_id', true);
 COMMENT ON VIEW purser.grants IS
-  'Every grant with what remains of it and what is held, in credits. expires_at is NULL when it never expires.';
+  'Every grant with what remains of it and what is held, in credits. expires_at is NULL when it never expires. state, as of now: live; frozen or lapsed (the account''s subscription is over, see the setting credits_on_cancel); expired; spent (nothing is left, or it was written off).';
 
 CREATE VIEW purser.ledger_entries WITH (security_barrier) AS
 SELECT l.account_id, l.wallet, l.wallet || '/' || l.entry_no AS entry_id, l.created_at, l.effective_at,

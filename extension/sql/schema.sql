@@ -283,9 +283,10 @@ CREATE TABLE purser.wallet (
   lot_expires_at timestamptz[] NOT NULL DEFAULT '{}',
   lot_remaining_micros bigint[] NOT NULL DEFAULT '{}',
   lot_held_micros bigint[] NOT NULL DEFAULT '{}',
+  subscription_until timestamptz NOT NULL DEFAULT 'infinity',
   PRIMARY KEY (account_id, wallet)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE purser.wallet IS 'One account''s wallet: live lots in debit order, the balance and the head of the ledger chain. Amounts are in millionths (micros). balance_micros is the sum of all ledger entries in millionths, holds and not yet written-off expiries included.';
+COMMENT ON TABLE purser.wallet IS 'One account''s wallet: live lots in debit order, the balance and the head of the ledger chain. Amounts are in millionths (micros). balance_micros is the sum of all ledger entries in millionths, holds and not yet written-off expiries included. subscription_until: from then on the account has no live subscription, infinity when none ends; whoever changes the subscription keeps it (_tell_wallets).';
 
 CREATE TABLE purser.credit_grant (
   account_id text COLLATE "C" NOT NULL,

@@ -1,6 +1,6 @@
 -- Subscriptions. Each function locks the account, writes down what time has done so far, changes the
--- live row and has the terms of the account's features looked up again.
--- Locks: account, then its subscriptions, then entitlement by (account_id, feature).
+-- live row, has the terms of the account's features looked up again and tells its wallets.
+-- Locks: account, then its subscriptions, then entitlement by (account_id, feature), then wallet by (account_id, wallet).
 
 CREATE FUNCTION purser._subscription_rows(account_id text, at timestamptz) RETURNS SETOF purser.subscription
   LANGUAGE c STABLE
@@ -138,6 +138,21 @@ END;
 COMMENT ON FUNCTION purser._store_subscription(purser.subscription) IS
   'Internal. Writes one subscription, new or changed. Its account, number, plan, interval and start never change.';
 
+CREATE FUNCTION purser._tell_wallets(account_id text) RETURNS void
+  LANGUAGE c VOLATILE STRICT
+  AS 'MODULE_PATHNAME', 'purser_tell_wallets';
+COMMENT ON FUNCTION purser._tell_wallets(text) IS
+  'Internal. Tells the account''s wallets when its subscription ends, and writes off what has expired or lapsed before. The caller holds the account''s lock.';
+
+CREATE FUNCTION purser._subscription_changed(account_id text) RETURNS void
+  LANGUAGE sql
+  SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT purser._terms_changed(_subscription_changed.account_id), purser._tell_wallets(_subscription_changed.account_id);
+END;
+COMMENT ON FUNCTION purser._subscription_changed(text) IS
+  'Internal. What follows from any change of a subscription, once it is stored: terms are looked up again, wallets know its end.';
+
 CREATE FUNCTION purser._tell_subscription(kind text, about purser.subscription, actor text, details jsonb) RETURNS void
   LANGUAGE sql
   SET search_path = pg_catalog, pg_temp
@@ -248,7 +263,7 @@ BEGIN
     FROM purser.subscription AS s WHERE s.account_id = account.account_id;
   begun.started_at := purser.clock();
   begun.anchor := begun.started_at AT TIME ZONE account.time_zone;
-  PERFORM purser._store_subscription(begun), purser._terms_changed(account.account_id);
+  PERFORM purser._store_subscription(begun), purser._subscription_changed(account.account_id);
   PERFORM purser._tell_subscription(kind, begun, begun.actor, details);
   RETURN begun.subscription_no;
 END
@@ -375,7 +390,7 @@ BEGIN
       USING ERRCODE = 'PU010', HINT = 'Start one with purser.start_trial().';
   END IF;
   live.trial_ends_at := purser._days_after(live.trial_ends_at, extend_trial.days, 1, account.time_zone);
-  PERFORM purser._store_subscription(live), purser._terms_changed(account.account_id);
+  PERFORM purser._store_subscription(live), purser._subscription_changed(account.account_id);
   PERFORM purser._tell_subscription('subscription.trial_extended', live, extend_trial.actor, jsonb_build_object(
     'trial_ends_at', live.trial_ends_at, 'days', extend_trial.days, 'reason', extend_trial.reason));
   RETURN live.trial_ends_at;
@@ -406,7 +421,7 @@ BEGIN
   END IF;
   live.status := 'active';
   live.grace_ends_at := NULL;
-  PERFORM purser._store_subscription(live), purser._terms_changed(account.account_id);
+  PERFORM purser._store_subscription(live), purser._subscription_changed(account.account_id);
   PERFORM purser._tell_subscription('subscription.activated', live, activate_subscription.actor,
                                     jsonb_build_object('from', was));
   RETURN true;
@@ -440,7 +455,7 @@ BEGIN
   END IF;
   live.status := 'past_due';
   live.grace_ends_at := purser._days_after(purser.clock(), mark_past_due.grace_days, 0, account.time_zone);
-  PERFORM purser._store_subscription(live), purser._terms_changed(account.account_id);
+  PERFORM purser._store_subscription(live), purser._subscription_changed(account.account_id);
   PERFORM purser._tell_subscription('subscription.past_due', live, mark_past_due.actor,
                                     jsonb_build_object('grace_ends_at', live.grace_ends_at));
   PERFORM purser._settle_subscription(account.account_id);
@@ -491,7 +506,7 @@ BEGIN
     WHEN same THEN NULL
     WHEN change_plan.at_period_end THEN (purser.subscription(account.account_id)).period_end
     ELSE purser.clock() END;
-  PERFORM purser._store_subscription(live), purser._terms_changed(account.account_id);
+  PERFORM purser._store_subscription(live), purser._subscription_changed(account.account_id);
   IF same OR change_plan.at_period_end THEN
     PERFORM purser._tell_subscription(
       CASE WHEN same THEN 'subscription.change_canceled' ELSE 'subscription.change_scheduled' END,
@@ -528,7 +543,7 @@ BEGIN
   END IF;
   live.cancel_at := ends_at;
   IF cancel_subscription.at_period_end THEN
-    PERFORM purser._store_subscription(live), purser._terms_changed(account.account_id);
+    PERFORM purser._store_subscription(live), purser._subscription_changed(account.account_id);
     PERFORM purser._tell_subscription('subscription.cancel_scheduled', live, cancel_subscription.actor,
                                       jsonb_build_object('effective_at', ends_at));
     RETURN true;
@@ -536,14 +551,14 @@ BEGIN
   live.status := 'canceled';
   live.ended_at := ends_at;
   live.end_reason := 'canceled';
-  PERFORM purser._store_subscription(live), purser._terms_changed(account.account_id);
+  PERFORM purser._store_subscription(live), purser._subscription_changed(account.account_id);
   PERFORM purser._tell_subscription('subscription.canceled', live, cancel_subscription.actor,
                                     jsonb_build_object('reason', 'canceled', 'effective_at', ends_at));
   RETURN true;
 END
 $$;
 COMMENT ON FUNCTION purser.cancel_subscription(text, text, boolean) IS
-  'Ends the live subscription, at once or at the end of its billing period (of its trial); the account falls back to the default plan then. Usage carries over and bought credits stay. False, and nothing changed, when there was none or it was to end by then already.';
+  'Ends the live subscription, at once or at the end of its billing period (of its trial); the account falls back to the default plan then. Usage carries over and bought credits stay; for monthly and rollover credits see the setting credits_on_cancel. False, and nothing changed, when there was none or it was to end by then already.';
 
 CREATE FUNCTION purser.resume_subscription(account_id text, actor text DEFAULT session_user) RETURNS integer
   LANGUAGE plpgsql SECURITY DEFINER
@@ -569,7 +584,7 @@ BEGIN
   live.next_interval := NULL;
   live.next_plan_at := NULL;
   live.next_actor := NULL;
-  PERFORM purser._store_subscription(live), purser._terms_changed(account.account_id);
+  PERFORM purser._store_subscription(live), purser._subscription_changed(account.account_id);
   PERFORM purser._tell_subscription('subscription.resumed', live, resume_subscription.actor, undone);
   RETURN live.subscription_no;
 END
@@ -595,7 +610,7 @@ BEGIN
           purser._require_plan(live.plan, pin_subscription.version);
   live.pinned_version := pin_subscription.version;
   live.pinned_until := pin_subscription.until;
-  PERFORM purser._store_subscription(live), purser._terms_changed(account.account_id);
+  PERFORM purser._store_subscription(live), purser._subscription_changed(account.account_id);
   PERFORM purser._tell_subscription('subscription.pinned', live, pin_subscription.actor,
     jsonb_build_object('pinned_version', pin_subscription.version, 'pinned_until', pin_subscription.until));
   RETURN live.subscription_no;

@@ -160,6 +160,102 @@ TEST(Expiry, ConservesCreditsAndNeverTakesAHold) {
   }
 }
 
+// Lots of every kind, as random_lots() makes them.
+std::vector<Lot> random_lots_of_all_kinds(Random& random) {
+  static constexpr const char* kinds[] = {"monthly", "rollover",   "promotional",
+                                          "refund",  "adjustment", "purchased"};
+  std::vector<Lot> lots = random_lots(random);
+  for (Lot& each : lots) each.kind = kinds[random.small(0, 5)];
+  return lots;
+}
+
+std::vector<Lot> under(std::vector<Lot> lots, CancelPolicy policy, Instant until) {
+  apply_cancel_policy(lots, policy, until);
+  return lots;
+}
+
+Amount sum_remaining_of_subscription(const std::vector<Lot>& lots, bool of_subscription) {
+  Amount sum;
+  for (const Lot& each : lots)
+    if (is_subscription_kind(each.kind) == of_subscription) sum += each.remaining;
+  return sum;
+}
+
+TEST(CancelPolicies, ChangeNothingBeforeTheSubscriptionEndsNorWithoutAnEnd) {
+  SEEDED_RANDOM(random);
+  for (int i = 0; i < 5'000; ++i) {
+    const std::vector<Lot> lots = random_lots_of_all_kinds(random);
+    for (CancelPolicy policy : {CancelPolicy::keep, CancelPolicy::freeze, CancelPolicy::lapse})
+      for (Instant until : {now + 1, end_of_time}) {
+        ASSERT_EQ(spendable(under(lots, policy, until), now), spendable(lots, now));
+        ASSERT_EQ(has_expired(under(lots, policy, until), now), has_expired(lots, now));
+      }
+    ASSERT_EQ(spendable(under(lots, CancelPolicy::lapse, end_of_time), end_of_time),
+              spendable(lots, end_of_time));
+    ASSERT_EQ(under(lots, CancelPolicy::keep, 0), lots);
+  }
+}
+
+TEST(CancelPolicies, ChargesConserveCreditsAndNeverTakeAFrozenOrLostLot) {
+  SEEDED_RANDOM(random);
+  for (int i = 0; i < 20'000; ++i) {
+    const CancelPolicy policy = random.one_in(2) ? CancelPolicy::freeze : CancelPolicy::lapse;
+    const std::vector<Lot> before =
+        under(random_lots_of_all_kinds(random), policy, random.between(995, 1'000));
+    std::vector<Lot> after = before;
+    const Amount amount = credits(random.between(0, 60));
+    const auto taken = debit(after, amount, now);
+    ASSERT_EQ(taken.has_value(), amount <= spendable(before, now));
+    if (taken) {
+      ASSERT_EQ(sum_remaining(after) + amount, sum_remaining(before));
+    }
+    ASSERT_EQ(sum_remaining_of_subscription(after, true),
+              sum_remaining_of_subscription(before, true));
+  }
+}
+
+TEST(CancelPolicies, AFreezeTakesNothingAndThawsWithTheNextSubscription) {
+  SEEDED_RANDOM(random);
+  for (int i = 0; i < 20'000; ++i) {
+    const std::vector<Lot> lots = random_lots_of_all_kinds(random);
+    std::vector<Lot> frozen = under(lots, CancelPolicy::freeze, random.between(1, now));
+    std::vector<Lot> expired = lots;
+    ASSERT_EQ(take_expired(frozen, now), take_expired(expired, now));
+    ASSERT_EQ(under(frozen, CancelPolicy::freeze, end_of_time), expired);
+  }
+}
+
+TEST(CancelPolicies, ALapseLeavesExactlyWhatIsNotOfTheSubscription) {
+  SEEDED_RANDOM(random);
+  for (int i = 0; i < 20'000; ++i) {
+    const std::vector<Lot> lots = random_lots_of_all_kinds(random);
+    std::vector<Lot> lapsed = under(lots, CancelPolicy::lapse, random.between(995, 1'000));
+    const Amount left = spendable(lapsed, now);
+    const std::vector<Allocation> taken = take_expired(lapsed, now);
+    ASSERT_EQ(sum_remaining(lapsed) + total(taken), sum_remaining(lots));
+    ASSERT_EQ(sum_held(lapsed), sum_held(lots));
+    ASSERT_EQ(sum_remaining(lapsed), left);
+    ASSERT_TRUE(sum_remaining_of_subscription(lapsed, true).is_zero());
+    ASSERT_FALSE(has_expired(lapsed, now));
+    ASSERT_EQ(under(lapsed, CancelPolicy::keep, 0).size(), lots.size());
+    for (std::size_t k = 0; k < lots.size(); ++k)
+      ASSERT_EQ(lapsed[k].expires_at, lots[k].expires_at);
+  }
+}
+
+TEST(CancelPolicies, AreReadByName) {
+  CancelPolicy policy = CancelPolicy::lapse;
+  EXPECT_FALSE(parse_cancel_policy("", policy));
+  EXPECT_FALSE(parse_cancel_policy("burn", policy));
+  EXPECT_EQ(policy, CancelPolicy::lapse);
+  EXPECT_TRUE(parse_cancel_policy("keep", policy));
+  EXPECT_EQ(policy, CancelPolicy::keep);
+  EXPECT_TRUE(parse_cancel_policy("freeze", policy));
+  EXPECT_EQ(policy, CancelPolicy::freeze);
+  EXPECT_TRUE(parse_cancel_policy("lapse", policy));
+  EXPECT_EQ(policy, CancelPolicy::lapse);
+}
+
 TEST(Refund, GivesBackLastDebitedFirst) {
   const std::vector<Allocation> charged = {
       {1, "monthly", credits(5)}, {2, "rollover", credits(3)}, {3, "purchased", credits(4)}};

@@ -223,6 +223,20 @@ TEST(Subscription, TermsAreConstantUntilTheyChangeAndNotLonger) {
   }
 }
 
+TEST(Subscription, IsLiveUntilTheInstantItSays) {
+  SEEDED_RANDOM(random);
+  for (int round = 0; round < 5000; ++round) {
+    const Subscription s = any_subscription(random);
+    const Instant until = live_until(s, in_utc);
+    if (until == end_of_time) {
+      ASSERT_TRUE(terms_at(s, end_of_time - 1, in_utc).live);
+      continue;
+    }
+    ASSERT_TRUE(until <= 0 || terms_at(s, until - 1, in_utc).live);
+    ASSERT_FALSE(terms_at(s, until, in_utc).live);
+  }
+}
+
 TEST(Subscription, WrittenDownInPiecesLateOrNeverTheTermsAreTheSame) {
   SEEDED_RANDOM(random);
   for (int round = 0; round < 5000; ++round) {
