@@ -93,6 +93,8 @@ GRANT SELECT ON
   purser.usage_period, purser.quota_hold, purser.wallet, purser.credit_grant, purser.ledger, purser.plan, purser.plan_version, purser.feature, purser.setting,
   purser.usage_history, purser.grants, purser.ledger_entries
 TO purser_admin, purser_reader;
+-- The state of a grant is told by time.
+GRANT EXECUTE ON FUNCTION purser.clock() TO purser_reader;
 GRANT SELECT ON purser.code, purser.code_redemption, purser.code_report, purser.experiment, purser.experiment_assignment
 TO purser_admin;
 GRANT SELECT ON purser.audit_event, purser.event, purser.job, purser.rate_bucket TO purser_admin;
