@@ -11,11 +11,21 @@
 // different lists cannot give one string. Hashes already stored depend on it: never change it.
 #include "core/canonical.hpp"
 
+#include <charconv>
+#include <iterator>
+
 namespace purser {
 namespace {
 
+constexpr std::size_t usual_size = 1024;
+
+void append_decimal(std::string& bytes, std::int64_t value) {
+  char digits[20];  // of the smallest, with its sign
+  bytes.append(digits, std::to_chars(digits, std::end(digits), value).ptr);
+}
+
 void append_text(std::string& bytes, std::string_view text) {
-  bytes += std::to_string(text.size());
+  append_decimal(bytes, static_cast<std::int64_t>(text.size()));
   bytes += ':';
   bytes += text;
 }
@@ -23,6 +33,7 @@ void append_text(std::string& bytes, std::string_view text) {
 }  // namespace
 
 Canonical::Canonical(std::string_view version) {
+  bytes_.reserve(usual_size);
   append_text(bytes_, version);
 }
 
@@ -36,7 +47,9 @@ Canonical& Canonical::add(std::string_view name, std::string_view value) {
 Canonical& Canonical::add(std::string_view name, std::int64_t value) {
   append_text(bytes_, name);
   bytes_ += 'i';
-  append_text(bytes_, std::to_string(value));
+  std::string decimal;
+  append_decimal(decimal, value);
+  append_text(bytes_, decimal);
   return *this;
 }
 

@@ -193,10 +193,12 @@ std::optional<Outcome> charge_in_place(const ChargeRequest& request, const Diges
   pg::Command command;
   WalletInPlace row;
   std::optional<Wallet> wallet = row.read(request.account_id, request.wallet);
-  if (!wallet || wallet->status != AccountStatus::active || has_expired(wallet->lots, now))
+  LedgerInPlace ledger;
+  if (!wallet || !ledger.is_open() || wallet->status != AccountStatus::active ||
+      has_expired(wallet->lots, now))
     return std::nullopt;
   auto allocations = debit(wallet->lots, request.amount, now);
-  if (!allocations || has_correlation(request.account_id, request.correlation_id))
+  if (!allocations || ledger.has_correlation(request.account_id, request.correlation_id))
     return std::nullopt;
   LedgerEntry entry = charge_entry(request, std::move(*allocations), now);
   entry.fingerprint = fingerprint;
@@ -204,7 +206,7 @@ std::optional<Outcome> charge_in_place(const ChargeRequest& request, const Diges
   drop_empty(wallet->lots);
   if (!row.store(*wallet)) return std::nullopt;
   const pg::Value stored = pg::jsonb(entry_allocations_json(entry));
-  insert_entry_in_place(*wallet, entry, stored);
+  ledger.insert(*wallet, entry, stored);
   return Outcome{std::move(entry), false, stored};
 }
 

@@ -10,7 +10,6 @@
 #include "core/error.hpp"
 #include "extension/ledger.hpp"
 #include "extension/pg/result.hpp"
-#include "extension/pg/row.hpp"
 
 namespace purser {
 
@@ -220,21 +219,19 @@ bool insert_entry(const Wallet& wallet, const LedgerEntry& entry) {
              .processed() == 1;
 }
 
-void insert_entry_in_place(const Wallet& wallet, const LedgerEntry& entry,
+bool LedgerInPlace::has_correlation(std::string_view account_id, std::string_view correlation_id) {
+  return table_.has_key("ledger_correlation", account_id, correlation_id);
+}
+
+void LedgerInPlace::insert(const Wallet& wallet, const LedgerEntry& entry,
                            const pg::Value& allocations) {
   const EntryValues values = entry_values(wallet, entry, allocations);
   try {
-    if (pg::insert_row("ledger", values)) return;
+    table_.insert(values);
   } catch (const pg::PgError& e) {
     if (e.error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION) throw;
     refuse_reused(*entry.correlation_id);
   }
-  pg::Spi spi;
-  if (!insert_entry(wallet, entry)) refuse_reused(*entry.correlation_id);
-}
-
-bool has_correlation(std::string_view account_id, std::string_view correlation_id) {
-  return pg::key_exists("ledger", "ledger_correlation", account_id, correlation_id);
 }
 
 std::optional<LedgerEntry> find_by_correlation(std::string_view account_id,

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "core/ledger.hpp"
+#include "extension/pg/row.hpp"
 #include "extension/pg/statement.hpp"
 #include "extension/wallet.hpp"
 
@@ -20,13 +21,22 @@ void link_entry(Wallet& wallet, LedgerEntry& entry);
 // then nothing was inserted, and the wallet in memory is not to be stored.
 bool insert_entry(const Wallet& wallet, const LedgerEntry& entry);
 
-// The same without planner and executor, for an id the command's snapshot does not show. An id that
-// another wallet took at the same time raises PU005.
-void insert_entry_in_place(const Wallet& wallet, const LedgerEntry& entry,
-                           const pg::Value& allocations);
+// The table without planner and executor, for one command.
+class LedgerInPlace {
+ public:
+  // False when only the way above is open.
+  bool is_open() const { return table_.is_plain(); }
 
-// Whether the command's snapshot shows an entry with this correlation id.
-bool has_correlation(std::string_view account_id, std::string_view correlation_id);
+  // Whether the command's snapshot shows an entry with this correlation id.
+  bool has_correlation(std::string_view account_id, std::string_view correlation_id);
+
+  // As insert_entry(), for an id that has_correlation() does not know. An id that another wallet
+  // took at the same time raises PU005.
+  void insert(const Wallet& wallet, const LedgerEntry& entry, const pg::Value& allocations);
+
+ private:
+  pg::AppendedTable table_{"ledger"};
+};
 
 std::optional<LedgerEntry> find_by_correlation(std::string_view account_id,
                                                std::string_view correlation_id);

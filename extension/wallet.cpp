@@ -1,7 +1,7 @@
 // Loads and stores wallet rows. Locks: account FOR SHARE only while a wallet is made, then the
 // wallet. What the end of the account's subscription does to its lots is decided here, whenever a
 // wallet is read.
-#include <array>
+#include <algorithm>
 #include <stdexcept>
 
 #include "extension/account.hpp"
@@ -20,29 +20,29 @@ CancelPolicy cancel_policy() {
 namespace {
 
 // In the order of the table, which is the order of WalletColumn.
-#define WALLET_COLUMNS                                                                 \
-  "SELECT w.account_id, w.wallet, w.last_entry_no, w.last_grant_id, w.balance_micros," \
-  "       w.status, w.head_hash, w.lot_grant_ids, w.lot_kinds, w.lot_priorities,"      \
-  "       w.lot_expires_at, w.lot_remaining_micros, w.lot_held_micros,"                \
-  "       w.subscription_until"                                                        \
-  "  FROM purser.wallet AS w"                                                          \
+#define WALLET_COLUMNS                                                                   \
+  "SELECT w.account_id, w.wallet, w.status, w.subscription_until, w.last_grant_id,"      \
+  "       w.lot_grant_ids, w.lot_kinds, w.lot_priorities, w.lot_expires_at,"             \
+  "       w.lot_held_micros, w.lot_remaining_micros, w.balance_micros, w.last_entry_no," \
+  "       w.head_hash"                                                                   \
+  "  FROM purser.wallet AS w"                                                            \
   " WHERE w.account_id OPERATOR(pg_catalog.=) $1 AND w.wallet OPERATOR(pg_catalog.=) $2"
 
 enum WalletColumn {
   account_id_column,
   wallet_column,
-  last_entry_no_column,
-  last_grant_id_column,
-  balance_micros_column,
   status_column,
-  head_hash_column,
+  subscription_until_column,
+  last_grant_id_column,
   lot_grant_ids_column,
   lot_kinds_column,
   lot_priorities_column,
   lot_expires_at_column,
-  lot_remaining_micros_column,
   lot_held_micros_column,
-  subscription_until_column
+  lot_remaining_micros_column,
+  balance_micros_column,
+  last_entry_no_column,
+  head_hash_column
 };
 
 pg::Statement select_wallet{WALLET_COLUMNS, {TEXTOID, TEXTOID}};
@@ -138,19 +138,23 @@ std::vector<Field> column(const std::vector<Lot>& lots, Get get) {
   return values;
 }
 
+pg::Value remaining_column(const std::vector<Lot>& lots) {
+  return pg::int8_array(
+      column<std::int64_t>(lots, [](const Lot& l) { return l.remaining.micros(); }));
+}
+
 // The lots as the arrays of the row.
 struct LotColumns {
   pg::Value grant_ids, kinds, priorities, expires_at, remaining_micros, held_micros;
 };
 
 LotColumns lot_columns(const std::vector<Lot>& lots) {
-  return {
-      pg::int8_array(column<std::int64_t>(lots, [](const Lot& l) { return l.grant_id; })),
-      pg::text_array(column<std::string>(lots, [](const Lot& l) { return l.kind; })),
-      pg::int4_array(column<std::int32_t>(lots, [](const Lot& l) { return l.priority; })),
-      pg::timestamptz_array(column<Instant>(lots, [](const Lot& l) { return l.expires_at; })),
-      pg::int8_array(column<std::int64_t>(lots, [](const Lot& l) { return l.remaining.micros(); })),
-      pg::int8_array(column<std::int64_t>(lots, [](const Lot& l) { return l.held.micros(); }))};
+  return {pg::int8_array(column<std::int64_t>(lots, [](const Lot& l) { return l.grant_id; })),
+          pg::text_array(column<std::string>(lots, [](const Lot& l) { return l.kind; })),
+          pg::int4_array(column<std::int32_t>(lots, [](const Lot& l) { return l.priority; })),
+          pg::timestamptz_array(column<Instant>(lots, [](const Lot& l) { return l.expires_at; })),
+          remaining_column(lots),
+          pg::int8_array(column<std::int64_t>(lots, [](const Lot& l) { return l.held.micros(); }))};
 }
 
 }  // namespace
@@ -198,25 +202,41 @@ void store_wallet(const Wallet& wallet) {
                      lots.held_micros});
 }
 
+namespace {
+
+// Whether two states of the lots are the same but for what remains of each, as after most charges.
+bool differ_in_remaining_only(const std::vector<Lot>& a, const std::vector<Lot>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](Lot before, const Lot& after) {
+    before.remaining = after.remaining;
+    return before == after;
+  });
+}
+
+}  // namespace
+
 std::optional<Wallet> WalletInPlace::read(std::string_view account_id, std::string_view name) {
   if (!row_.find(account_id, name)) return std::nullopt;
-  return wallet_of(row_);
+  Wallet wallet = wallet_of(row_);
+  lots_ = wallet.lots;
+  return wallet;
 }
 
 bool WalletInPlace::store(const Wallet& wallet) {
-  const LotColumns lots = lot_columns(wallet.lots);
-  const std::array<pg::KeyedRow::Change, 10> changes{{
-      {last_entry_no_column, pg::int8(wallet.last_entry_no)},
-      {last_grant_id_column, pg::int8(wallet.last_grant_id)},
+  std::vector<pg::KeyedRow::Change> changes{
       {balance_micros_column, pg::int8(wallet.balance.micros())},
+      {last_entry_no_column, pg::int8(wallet.last_entry_no)},
       {head_hash_column, pg::bytea(wallet.head)},
-      {lot_grant_ids_column, lots.grant_ids},
-      {lot_kinds_column, lots.kinds},
-      {lot_priorities_column, lots.priorities},
-      {lot_expires_at_column, lots.expires_at},
-      {lot_remaining_micros_column, lots.remaining_micros},
-      {lot_held_micros_column, lots.held_micros},
-  }};
+      {lot_remaining_micros_column, remaining_column(wallet.lots)},
+  };
+  if (!differ_in_remaining_only(lots_, wallet.lots)) {
+    const LotColumns lots = lot_columns(wallet.lots);
+    changes.insert(changes.end(), {{last_grant_id_column, pg::int8(wallet.last_grant_id)},
+                                   {lot_grant_ids_column, lots.grant_ids},
+                                   {lot_kinds_column, lots.kinds},
+                                   {lot_priorities_column, lots.priorities},
+                                   {lot_expires_at_column, lots.expires_at},
+                                   {lot_held_micros_column, lots.held_micros}});
+  }
   return row_.update(changes);
 }
 

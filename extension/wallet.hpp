@@ -58,6 +58,7 @@ class WalletInPlace {
 
  private:
   pg::KeyedRow row_{"wallet"};
+  std::vector<Lot> lots_;  // as read
 };
 
 // A grant as it was made.

@@ -1,5 +1,5 @@
 // Direct access to one row, through the table and index access methods the executor itself uses.
-// Locks: the table and its primary key as an UPDATE would; the row by the update itself.
+// Locks: the tables and indexes as the statement would; the row by the update itself.
 #include <exception>
 
 #include "extension/pg/row.hpp"
@@ -11,7 +11,9 @@ extern "C" {
 #include "access/tableam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am_d.h"
+#include "catalog/pg_index.h"
 #include "executor/executor.h"
+#include "nodes/primnodes.h"
 #include "storage/bufmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -25,7 +27,7 @@ namespace purser::pg {
 namespace {
 
 // Whether an update may bypass the executor: nothing hangs on the table that only it would run.
-bool is_plain(Relation table) {
+bool is_plain_table(Relation table) {
   return table->rd_rel->relkind == RELKIND_RELATION && table->trigdesc == nullptr &&
          table->rd_rules == nullptr &&
          (table->rd_att->constr == nullptr || table->rd_att->constr->num_check == 0) &&
@@ -50,7 +52,7 @@ void aim_scan(IndexScanDesc scan, Datum first, Datum second) {
   index_rescan(scan, keys, 2, nullptr, 0);
 }
 
-// Gives a row, just written, its entries in every index.
+// Gives a row, just rewritten, its entries in every index. Rare, so left to the executor.
 void insert_index_entries(Relation table, TupleTableSlot* row) {
   EState* state = CreateExecutorState();
   ResultRelInfo* target = makeNode(ResultRelInfo);
@@ -59,6 +61,49 @@ void insert_index_entries(Relation table, TupleTableSlot* row) {
   compat_insert_index_tuples(target, row, state);
   ExecCloseIndices(target);
   FreeExecutorState(state);
+}
+
+// Whether the index is over columns as they are, and checks its keys at once.
+bool is_plain_index(Relation index) {
+  return index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indisready &&
+         index->rd_index->indimmediate && !index->rd_index->indisexclusion &&
+         heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, nullptr);
+}
+
+// The column a predicate wants not to be null; 0 when it wants anything else.
+AttrNumber wanted_column(Node* predicate) {
+  if (!IsA(predicate, NullTest)) return 0;
+  auto* test = reinterpret_cast<NullTest*>(predicate);
+  if (test->nulltesttype != IS_NOT_NULL || test->argisrow || !IsA(test->arg, Var)) return 0;
+  return reinterpret_cast<Var*>(test->arg)->varattno;
+}
+
+// Whether a partial index has an entry for the row. Its predicates are all of the kind that
+// wanted_column() knows.
+bool covers(Relation index, TupleTableSlot* row) {
+  ListCell* cell;
+  foreach (cell, RelationGetIndexPredicate(index))
+    if (row->tts_isnull[wanted_column(static_cast<Node*>(lfirst(cell))) - 1]) return false;
+  return true;
+}
+
+bool has_plain_predicate(Relation index) {
+  ListCell* cell;
+  foreach (cell, RelationGetIndexPredicate(index))
+    if (wanted_column(static_cast<Node*>(lfirst(cell))) <= 0) return false;
+  return true;
+}
+
+void insert_index_entry(Relation table, Relation index, TupleTableSlot* row) {
+  Datum values[INDEX_MAX_KEYS];
+  bool nulls[INDEX_MAX_KEYS];
+  for (int i = 0; i < index->rd_index->indnatts; ++i) {
+    const int column = index->rd_index->indkey.values[i] - 1;
+    values[i] = row->tts_values[column];
+    nulls[i] = row->tts_isnull[column];
+  }
+  index_insert(index, values, nulls, &row->tts_tid, table,
+               index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, nullptr);
 }
 
 }  // namespace
@@ -96,7 +141,7 @@ KeyedRow::~KeyedRow() {
 }
 
 bool KeyedRow::aim(Datum first, Datum second) {
-  if (!is_plain(table_)) return false;
+  if (!is_plain_table(table_)) return false;
   if (scan_ == nullptr) {
     RelationGetIndexList(table_);
     if (!OidIsValid(table_->rd_pkindex)) return false;
@@ -163,44 +208,59 @@ bool KeyedRow::update(std::span<const Change> changes) {
   });
 }
 
-bool insert_row(const char* table, std::span<const Value> columns) {
-  return guarded([&] {
-    PreventCommandIfReadOnly("INSERT");
-    PreventCommandIfParallelMode("INSERT");
-    Relation relation = table_open(object_of_purser(table), RowExclusiveLock);
-    const bool plain = is_plain(relation);
-    if (plain) {
-      TupleTableSlot* row = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
-      for (std::size_t i = 0; i < columns.size(); ++i) {
-        row->tts_values[i] = columns[i].datum;
-        row->tts_isnull[i] = columns[i].null;
-      }
-      ExecStoreVirtualTuple(row);
-      table_tuple_insert(relation, row, GetCurrentCommandId(true), 0, nullptr);
-      insert_index_entries(relation, row);
-      ExecDropSingleTupleTableSlot(row);
+AppendedTable::AppendedTable(const char* table) : exceptions_(std::uncaught_exceptions()) {
+  if (XactReadOnly) return;
+  guarded([&] {
+    table_ = table_open(object_of_purser(table), RowExclusiveLock);
+    List* oids = RelationGetIndexList(table_);
+    plain_ = is_plain_table(table_) && list_length(oids) <= most_indexes;
+    if (!plain_) return;
+    ListCell* cell;
+    foreach (cell, oids) {
+      Relation index = index_open(lfirst_oid(cell), RowExclusiveLock);
+      indexes_[index_count_++] = index;
+      plain_ = plain_ && is_plain_index(index) && has_plain_predicate(index);
     }
-    table_close(relation, NoLock);
-    return plain;
   });
 }
 
-bool key_exists(const char* table, const char* index, std::string_view first,
-                std::string_view second) {
+AppendedTable::~AppendedTable() {
+  if (table_ == nullptr || std::uncaught_exceptions() != exceptions_) return;
+  for (int i = 0; i < index_count_; ++i) index_close(indexes_[i], NoLock);
+  table_close(table_, NoLock);
+}
+
+bool AppendedTable::has_key(const char* index, std::string_view first, std::string_view second) {
   const Datum first_key = text(first).datum;
   const Datum second_key = text(second).datum;
   return guarded([&] {
-    Relation relation = table_open(object_of_purser(table), AccessShareLock);
-    Relation searched = index_open(object_of_purser(index), AccessShareLock);
-    TupleTableSlot* row = table_slot_create(relation, nullptr);
-    IndexScanDesc scan = begin_scan(relation, searched);
+    Relation searched = nullptr;
+    for (int i = 0; i < index_count_; ++i)
+      if (strcmp(RelationGetRelationName(indexes_[i]), index) == 0) searched = indexes_[i];
+    if (searched == nullptr) elog(ERROR, "table has no index \"%s\"", index);
+    TupleTableSlot* row = table_slot_create(table_, nullptr);
+    IndexScanDesc scan = begin_scan(table_, searched);
     aim_scan(scan, first_key, second_key);
     const bool found = index_getnext_slot(scan, ForwardScanDirection, row);
     index_endscan(scan);
-    index_close(searched, NoLock);
     ExecDropSingleTupleTableSlot(row);
-    table_close(relation, NoLock);
     return found;
+  });
+}
+
+void AppendedTable::insert(std::span<const Value> columns) {
+  guarded([&] {
+    PreventCommandIfParallelMode("INSERT");
+    TupleTableSlot* row = MakeSingleTupleTableSlot(RelationGetDescr(table_), &TTSOpsVirtual);
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      row->tts_values[i] = columns[i].datum;
+      row->tts_isnull[i] = columns[i].null;
+    }
+    ExecStoreVirtualTuple(row);
+    table_tuple_insert(table_, row, GetCurrentCommandId(true), 0, nullptr);
+    for (int i = 0; i < index_count_; ++i)
+      if (covers(indexes_[i], row)) insert_index_entry(table_, indexes_[i], row);
+    ExecDropSingleTupleTableSlot(row);
   });
 }
 

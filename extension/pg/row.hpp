@@ -83,12 +83,32 @@ class KeyedRow {
   TupleTableSlot* next_ = nullptr;  // as it will be
 };
 
-// Inserts a row with all the table's columns in their order. False, with nothing written, when the
-// plain way is closed for the table. A key that is taken raises unique_violation.
-bool insert_row(const char* table, std::span<const Value> columns);
+// A table for new rows, opened with its indexes for the scope of one command.
+class AppendedTable {
+ public:
+  explicit AppendedTable(const char* table);
+  ~AppendedTable();
+  AppendedTable(const AppendedTable&) = delete;
+  AppendedTable& operator=(const AppendedTable&) = delete;
 
-// Whether a row with this (text, text) key in the named unique index is visible to the command.
-bool key_exists(const char* table, const char* index, std::string_view first,
-                std::string_view second);
+  // False when the plain way is closed for the table; then nothing below may be called.
+  bool is_plain() const { return plain_; }
+
+  // Whether a row with this (text, text) key in the named index is visible to the command.
+  bool has_key(const char* index, std::string_view first, std::string_view second);
+
+  // Inserts a row with all the table's columns in their order. A key that is taken raises
+  // unique_violation.
+  void insert(std::span<const Value> columns);
+
+ private:
+  static constexpr int most_indexes = 8;
+
+  int exceptions_;
+  Relation table_ = nullptr;
+  std::array<Relation, most_indexes> indexes_{};
+  int index_count_ = 0;
+  bool plain_ = false;
+};
 
 }  // namespace purser::pg

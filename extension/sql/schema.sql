@@ -268,22 +268,24 @@ COMMENT ON TABLE purser.quota_key IS 'Idempotency keys of increments that counte
 
 -- The aggregate of one wallet: what is left of every live grant (a lot) is inside the row, so that a
 -- charge is one row read, one row written and one ledger row. Element i of every lot_ array belongs
--- to lot i; the view purser.grants shows them as rows. wallet.cpp knows the columns by their order.
+-- to lot i; the view purser.grants shows them as rows. What a charge changes comes last and together: an
+-- update logs what lies between the first and the last byte that differ. wallet.cpp knows the columns by
+-- their order.
 CREATE TABLE purser.wallet (
   account_id text COLLATE "C" NOT NULL,
   wallet text COLLATE "C" NOT NULL,
-  last_entry_no bigint NOT NULL DEFAULT 0,
-  last_grant_id bigint NOT NULL DEFAULT 0,
-  balance_micros bigint NOT NULL DEFAULT 0,
   status text COLLATE "C" NOT NULL,
-  head_hash bytea NOT NULL,
+  subscription_until timestamptz NOT NULL DEFAULT 'infinity',
+  last_grant_id bigint NOT NULL DEFAULT 0,
   lot_grant_ids bigint[] NOT NULL DEFAULT '{}',
   lot_kinds text[] NOT NULL DEFAULT '{}',
   lot_priorities integer[] NOT NULL DEFAULT '{}',
   lot_expires_at timestamptz[] NOT NULL DEFAULT '{}',
-  lot_remaining_micros bigint[] NOT NULL DEFAULT '{}',
   lot_held_micros bigint[] NOT NULL DEFAULT '{}',
-  subscription_until timestamptz NOT NULL DEFAULT 'infinity',
+  lot_remaining_micros bigint[] NOT NULL DEFAULT '{}',
+  balance_micros bigint NOT NULL DEFAULT 0,
+  last_entry_no bigint NOT NULL DEFAULT 0,
+  head_hash bytea NOT NULL,
   PRIMARY KEY (account_id, wallet)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE purser.wallet IS 'One account''s wallet: live lots in debit order, the balance and the head of the ledger chain. Amounts are in millionths (micros). balance_micros is the sum of all ledger entries in millionths, holds and not yet written-off expiries included. subscription_until: from then on the account has no live subscription, infinity when none ends; whoever changes the subscription keeps it (_tell_wallets).';
