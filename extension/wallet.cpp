@@ -2,6 +2,7 @@
 // wallet. What the end of the account's subscription does to its lots is decided here, whenever a
 // wallet is read.
 #include <algorithm>
+#include <span>
 #include <stdexcept>
 
 #include "extension/account.hpp"
@@ -19,13 +20,29 @@ CancelPolicy cancel_policy() {
 
 namespace {
 
-// In the order of the table, which is the order of WalletColumn.
-#define WALLET_COLUMNS                                                                   \
-  "SELECT w.account_id, w.wallet, w.status, w.subscription_until, w.last_grant_id,"      \
-  "       w.lot_grant_ids, w.lot_kinds, w.lot_priorities, w.lot_expires_at,"             \
-  "       w.lot_held_micros, w.lot_remaining_micros, w.balance_micros, w.last_entry_no," \
-  "       w.head_hash"                                                                   \
-  "  FROM purser.wallet AS w"                                                            \
+// So many lots are in the arrays of the row, the first to be debited; the rest is in lot_tail.
+constexpr std::size_t most_head_lots = 16;
+
+#define ALL_LOTS(array, key, type)                  \
+  " w." array                                       \
+  " OPERATOR(pg_catalog.||) ARRAY("                 \
+  "   SELECT t.value::" type                        \
+  "     FROM pg_catalog.jsonb_array_elements_text(" \
+  "            w.lot_tail OPERATOR(pg_catalog.->) '" key "') AS t (value)),"
+
+// In the order of the table, which is the order of WalletColumn; the number of lots in the tail for
+// the tail, and all lots in the arrays.
+#define WALLET_COLUMNS \
+  "SELECT w.account_id, w.wallet, w.status, w.subscription_until, w.last_grant_id,"   \
+  "       coalesce(pg_catalog.jsonb_array_length(w.lot_tail OPERATOR(pg_catalog.->) 'grant_ids'), 0)," \
+  ALL_LOTS("lot_grant_ids", "grant_ids", "pg_catalog.int8")                            \
+  ALL_LOTS("lot_kinds", "kinds", "pg_catalog.text")                                    \
+  ALL_LOTS("lot_priorities", "priorities", "pg_catalog.int4")                           \
+  ALL_LOTS("lot_expires_at", "expires_at", "pg_catalog.timestamptz")                  \
+  ALL_LOTS("lot_held_micros", "held_micros", "pg_catalog.int8")                       \
+  ALL_LOTS("lot_remaining_micros", "remaining_micros", "pg_catalog.int8")             \
+  "       w.balance_micros, w.last_entry_no, w.head_hash"                             \
+  "  FROM purser.wallet AS w"                                                         \
   " WHERE w.account_id OPERATOR(pg_catalog.=) $1 AND w.wallet OPERATOR(pg_catalog.=) $2"
 
 enum WalletColumn {
@@ -34,6 +51,7 @@ enum WalletColumn {
   status_column,
   subscription_until_column,
   last_grant_id_column,
+  lot_tail_column,
   lot_grant_ids_column,
   lot_kinds_column,
   lot_priorities_column,
@@ -62,10 +80,11 @@ pg::Statement update_wallet{
     "UPDATE purser.wallet"
     "   SET last_entry_no = $3, last_grant_id = $4, balance_micros = $5, head_hash = $6,"
     "       lot_grant_ids = $7, lot_kinds = $8, lot_priorities = $9, lot_expires_at = $10,"
-    "       lot_remaining_micros = $11, lot_held_micros = $12"
+    "       lot_remaining_micros = $11, lot_held_micros = $12,"
+    "       lot_tail = CASE WHEN $13 THEN lot_tail ELSE $14 END"
     " WHERE account_id OPERATOR(pg_catalog.=) $1 AND wallet OPERATOR(pg_catalog.=) $2",
     {TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID, BYTEAOID, INT8ARRAYOID, TEXTARRAYOID,
-     INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT8ARRAYOID}};
+     INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT8ARRAYOID, BOOLOID, JSONBOID}};
 
 pg::Statement update_subscription_until{
     "UPDATE purser.wallet SET subscription_until = $3"
@@ -107,6 +126,16 @@ std::vector<Lot> read_lots(const Row& row) {
   return lots;
 }
 
+using Lots = std::span<const Lot>;
+
+Lots head_of(const std::vector<Lot>& lots) {
+  return Lots(lots).first(std::min(lots.size(), most_head_lots));
+}
+
+Lots tail_of(const std::vector<Lot>& lots) {
+  return Lots(lots).subspan(head_of(lots).size());
+}
+
 // From a row of a statement or of the table itself.
 template <class Row>
 Wallet wallet_of(const Row& row) {
@@ -127,34 +156,64 @@ Wallet wallet_of(const Row& row) {
 
 std::optional<Wallet> first_wallet(const pg::Rows& rows) {
   if (rows.empty()) return std::nullopt;
-  return wallet_of(rows[0]);
+  Wallet wallet = wallet_of(rows[0]);
+  wallet.stored_tail.assign(wallet.lots.end() - rows[0].int4(lot_tail_column), wallet.lots.end());
+  return wallet;
 }
 
 template <class Field, class Get>
-std::vector<Field> column(const std::vector<Lot>& lots, Get get) {
+std::vector<Field> column(Lots lots, Get get) {
   std::vector<Field> values;
   values.reserve(lots.size());
   for (const Lot& lot : lots) values.push_back(get(lot));
   return values;
 }
 
-pg::Value remaining_column(const std::vector<Lot>& lots) {
+pg::Value remaining_column(Lots lots) {
   return pg::int8_array(
       column<std::int64_t>(lots, [](const Lot& l) { return l.remaining.micros(); }));
 }
 
-// The lots as the arrays of the row.
+// The first lots as the arrays of the row.
 struct LotColumns {
   pg::Value grant_ids, kinds, priorities, expires_at, remaining_micros, held_micros;
 };
 
-LotColumns lot_columns(const std::vector<Lot>& lots) {
+LotColumns lot_columns(Lots lots) {
   return {pg::int8_array(column<std::int64_t>(lots, [](const Lot& l) { return l.grant_id; })),
           pg::text_array(column<std::string>(lots, [](const Lot& l) { return l.kind; })),
           pg::int4_array(column<std::int32_t>(lots, [](const Lot& l) { return l.priority; })),
           pg::timestamptz_array(column<Instant>(lots, [](const Lot& l) { return l.expires_at; })),
           remaining_column(lots),
           pg::int8_array(column<std::int64_t>(lots, [](const Lot& l) { return l.held.micros(); }))};
+}
+
+template <class Text>
+std::string json_member(const char* key, Lots lots, Text text) {
+  std::string json = "\"" + std::string(key) + "\":[";
+  for (const Lot& lot : lots) json += (&lot == lots.data() ? "" : ",") + text(lot);
+  return json + "]";
+}
+
+// The lots after the first, in the same arrays.
+std::string tail_json(Lots lots) {
+  const auto expires_at = [](const Lot& l) {
+    return l.expires_at == end_of_time ? "\"infinity\"" : pg::json_timestamptz(l.expires_at);
+  };
+  const auto remaining = [](const Lot& l) { return std::to_string(l.remaining.micros()); };
+  const auto held = [](const Lot& l) { return std::to_string(l.held.micros()); };
+  return "{" +
+         json_member("grant_ids", lots, [](const Lot& l) { return std::to_string(l.grant_id); }) +
+         "," + json_member("kinds", lots, [](const Lot& l) { return pg::json_string(l.kind); }) +
+         "," +
+         json_member("priorities", lots, [](const Lot& l) { return std::to_string(l.priority); }) +
+         "," + json_member("expires_at", lots, expires_at) + "," +
+         json_member("remaining_micros", lots, remaining) + "," +
+         json_member("held_micros", lots, held) + "}";
+}
+
+bool is_stored(Lots tail, const Wallet& wallet) {
+  return std::equal(tail.begin(), tail.end(), wallet.stored_tail.begin(), wallet.stored_tail.end());
 }
 
 }  // namespace
@@ -194,12 +253,16 @@ void store_subscription_until(const Wallet& wallet, Instant until) {
 }
 
 void store_wallet(const Wallet& wallet) {
-  const LotColumns lots = lot_columns(wallet.lots);
+  const LotColumns lots = lot_columns(head_of(wallet.lots));
+  const Lots tail = tail_of(wallet.lots);
+  const bool keep_tail = is_stored(tail, wallet);
+  const pg::Value tail_column =
+      keep_tail || tail.empty() ? pg::null_value() : pg::jsonb(tail_json(tail));
   update_wallet.run({pg::text(wallet.account_id), pg::text(wallet.name),
                      pg::int8(wallet.last_entry_no), pg::int8(wallet.last_grant_id),
                      pg::int8(wallet.balance.micros()), pg::bytea(wallet.head), lots.grant_ids,
                      lots.kinds, lots.priorities, lots.expires_at, lots.remaining_micros,
-                     lots.held_micros});
+                     lots.held_micros, pg::boolean(keep_tail), tail_column});
 }
 
 namespace {

@@ -24,6 +24,7 @@ struct Wallet {
   Digest head{};                             // hash of the last entry
   Instant subscription_until = end_of_time;  // from then on the account has no live subscription
   std::vector<Lot> lots;
+  std::vector<Lot> stored_tail;  // what is stored aside of them, written again when it differs
 };
 
 // The setting credits_on_cancel.
@@ -48,7 +49,8 @@ void store_subscription_until(const Wallet& wallet, Instant until);
 void store_wallet(const Wallet& wallet);
 
 // The same row without planner and executor, and without a lock before it is written: read it,
-// plan, store it. store() is false when another transaction changed it meanwhile; nothing is
+// plan, store it. Of a wallet of many grants it has the first lots only, those to be debited first;
+// so a charge may not suffice here and yet be good. store() is false when another transaction changed it meanwhile; nothing is
 // written then.
 class WalletInPlace {
  public:

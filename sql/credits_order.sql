@@ -99,3 +99,21 @@ SELECT tried($$SELECT purser.grant_credits('order-j', 1, 'monthly', 'g', priorit
 SELECT tried($$SELECT purser.grant_credits('order-j', 1, 'monthly', 'g', expires_at => '2026-03-10 12:00+00')$$);
 SELECT tried($$SELECT purser.grant_credits('order-j', 1, 'monthly', 'g', expires_at => '-infinity')$$);
 SELECT count(*) AS violations FROM purser.verify_ledger() WHERE path LIKE 'order-%';
+
+-- A wallet of many grants keeps the first in its row and the rest aside. Both are spent in order, and a charge that takes
+-- more than the first goes across.
+SELECT count(purser.grant_credits('order-many', 10, 'purchased', 'many-' || n, priority => 60 - n)) AS granted
+  FROM generate_series(1, 40) AS n;
+SELECT cardinality(lot_grant_ids) AS in_the_row, lot_tail IS NOT NULL AS aside FROM purser.wallet WHERE account_id = 'order-many';
+SELECT allocations FROM purser.charge_credits('order-many', 25, 'across', 'many-c1');
+SELECT min(balance_after) AS left FROM generate_series(1, 29) AS n,
+  LATERAL purser.charge_credits('order-many', 5, 'one by one', 'many-one-' || n);
+CREATE FUNCTION pg_temp.grants_of(allocations jsonb) RETURNS text LANGUAGE sql
+RETURN (SELECT string_agg(a ->> 'grant_id' || ': ' || (a ->> 'amount'), ', ') FROM jsonb_array_elements(allocations) AS a);
+SELECT pg_temp.grants_of(allocations) FROM purser.charge_credits('order-many', 200, 'far across', 'many-c2');
+SELECT purser.credit_balance('order-many') AS left, (SELECT sum(remaining) FROM purser.grants WHERE account_id = 'order-many') AS in_grants,
+       cardinality(lot_grant_ids) AS in_the_row, lot_tail
+  FROM purser.wallet WHERE account_id = 'order-many';
+SELECT amount, pg_temp.grants_of(allocations) FROM purser.refund_credits('order-many', (SELECT entry_id FROM purser.ledger_entries
+  WHERE account_id = 'order-many' AND correlation_id = 'many-c2'), NULL, 'undone', 'many-r2');
+SELECT count(*) AS violations FROM purser.verify_ledger('order-many');

@@ -80,9 +80,8 @@ SELECT g.account_id, g.wallet, g.grant_id, g.kind, g.priority, g.amount,
                 g.kind IN ('monthly', 'rollover') AND w.subscription_until <= purser.clock() AS unsubscribed,
                 trim_scale(l.remaining_micros / 1000000.0) AS remaining,
                 trim_scale(l.held_micros / 1000000.0) AS held
-           FROM purser.wallet AS w,
-                unnest(w.lot_grant_ids, w.lot_remaining_micros, w.lot_held_micros)
-                  AS l (grant_id, remaining_micros, held_micros)
+           FROM purser.wallet AS w
+           JOIN purser._lots AS l USING (account_id, wallet)
           WHERE w.account_id = g.account_id AND w.wallet = g.wallet AND l.grant_id = g.grant_id
        ) AS lot ON true
  WHERE pg_has_role(current_user, 'purser_admin', 'usage')

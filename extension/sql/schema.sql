@@ -268,7 +268,9 @@ COMMENT ON TABLE purser.quota_key IS 'Idempotency keys of increments that counte
 
 -- The aggregate of one wallet: what is left of every live grant (a lot) is inside the row, so that a
 -- charge is one row read, one row written and one ledger row. Element i of every lot_ array belongs
--- to lot i; the view purser.grants shows them as rows. What a charge changes comes last and together: an
+-- to lot i, in debit order. A wallet of many grants keeps the first ones there and the rest in lot_tail,
+-- which is stored aside and not touched until the first are spent; purser._lots shows all of them as
+-- rows. What a charge changes comes last and together: an
 -- update logs what lies between the first and the last byte that differ. wallet.cpp knows the columns by
 -- their order.
 CREATE TABLE purser.wallet (
@@ -277,6 +279,7 @@ CREATE TABLE purser.wallet (
   status text COLLATE "C" NOT NULL,
   subscription_until timestamptz NOT NULL DEFAULT 'infinity',
   last_grant_id bigint NOT NULL DEFAULT 0,
+  lot_tail jsonb,
   lot_grant_ids bigint[] NOT NULL DEFAULT '{}',
   lot_kinds text[] NOT NULL DEFAULT '{}',
   lot_priorities integer[] NOT NULL DEFAULT '{}',
@@ -288,7 +291,28 @@ CREATE TABLE purser.wallet (
   head_hash bytea NOT NULL,
   PRIMARY KEY (account_id, wallet)
 ) WITH (fillfactor = 50);
+ALTER TABLE purser.wallet ALTER COLUMN lot_tail SET STORAGE EXTERNAL;
 COMMENT ON TABLE purser.wallet IS 'One account''s wallet: live lots in debit order, the balance and the head of the ledger chain. Amounts are in millionths (micros). balance_micros is the sum of all ledger entries in millionths, holds and not yet written-off expiries included. subscription_until: from then on the account has no live subscription, infinity when none ends; whoever changes the subscription keeps it (_tell_wallets).';
+
+CREATE VIEW purser._lots AS
+SELECT w.account_id, w.wallet, l.*
+  FROM purser.wallet AS w,
+       LATERAL (
+         SELECT *
+           FROM unnest(w.lot_grant_ids, w.lot_kinds, w.lot_priorities, w.lot_expires_at,
+                       w.lot_remaining_micros, w.lot_held_micros)
+         UNION ALL
+         SELECT *
+           FROM unnest(
+                  ARRAY(SELECT jsonb_array_elements_text(w.lot_tail -> 'grant_ids')::bigint),
+                  ARRAY(SELECT jsonb_array_elements_text(w.lot_tail -> 'kinds')),
+                  ARRAY(SELECT jsonb_array_elements_text(w.lot_tail -> 'priorities')::integer),
+                  ARRAY(SELECT jsonb_array_elements_text(w.lot_tail -> 'expires_at')::timestamptz),
+                  ARRAY(SELECT jsonb_array_elements_text(w.lot_tail -> 'remaining_micros')::bigint),
+                  ARRAY(SELECT jsonb_array_elements_text(w.lot_tail -> 'held_micros')::bigint))
+       ) AS l (grant_id, kind, priority, expires_at, remaining_micros, held_micros);
+COMMENT ON VIEW purser._lots IS
+  'Internal. What is left of every live grant of every wallet, in millionths, in debit order.';
 
 CREATE TABLE purser.credit_grant (
   account_id text COLLATE "C" NOT NULL,
