@@ -168,8 +168,10 @@ constexpr char what_does_not_balance[] =
     "SELECT w.account_id, w.balance_micros, lots.total AS lots, entries.total AS ledger,"
     "       tally.total AS application, granted.total AS granted"
     "  FROM purser.wallet AS w,"
-    "  LATERAL (SELECT coalesce(sum(m), 0) AS total, coalesce(min(m), 0) AS least"
-    "             FROM unnest(w.lot_remaining_micros || w.lot_held_micros) AS m) AS lots,"
+    "  LATERAL (SELECT coalesce(sum(l.remaining_micros + l.held_micros), 0) AS total,"
+    "                  coalesce(min(LEAST(l.remaining_micros, l.held_micros)), 0) AS least"
+    "             FROM purser._lots AS l"
+    "            WHERE l.account_id = w.account_id AND l.wallet = w.wallet) AS lots,"
     "  LATERAL (SELECT coalesce(sum(CASE l.direction WHEN 'CREDIT' THEN l.amount"
     "                                ELSE -l.amount END), 0) * 1000000 AS total,"
     "                  coalesce(sum(CASE WHEN l.direction = 'DEBIT' THEN -l.amount"
@@ -216,6 +218,7 @@ int audit_until(const std::atomic<bool>& stop, Session& session) {
     expect_no_row(session, what_does_not_balance);
     if (reads % 4 == 0) expect_no_row(session, what_was_refunded_too_much);
     if (reads % 8 == 0) expect_no_row(session, "SELECT * FROM purser.verify_ledger()");
+    if (reads % 8 == 4) expect_no_row(session, "SELECT * FROM purser.reconcile()");
   }
   return reads;
 }
