@@ -5,6 +5,7 @@ SET datestyle = 'ISO, YMD';
 SET purser.now = '2026-03-10 12:00+00';
 SELECT count(purser.grant_credits('bad-a', 100, 'purchased', 'g'));
 SELECT count(purser.charge_credits('bad-a', 1, 'work', 'c', 'episode', 'e1'));
+INSERT INTO purser.account (account_id, role, created_at) VALUES ('bad-root', 'superadmin', purser.clock());
 
 -- Every text argument of every function, with everything that is no identifier. Columns are SQLSTATEs, or ok.
 CREATE TEMP TABLE probe (function text, argument text, call text);
@@ -160,6 +161,12 @@ INSERT INTO probe VALUES
   ('invoice', 'resource_id', $$purser.invoice('bad-a', 'episode', %s)$$),
   ('invoice', 'wallet', $$purser.invoice('bad-a', 'episode', 'e1', %s)$$),
   ('verify_ledger', 'account_id', $$purser.verify_ledger(%s)$$),
+  ('reconcile', 'account_id', $$purser.reconcile(%s)$$),
+  ('adjust_credits', 'account_id', $$purser.adjust_credits(%s, 1, 'bad-root', 'x', 'bad')$$),
+  ('adjust_credits', 'actor', $$purser.adjust_credits('bad-a', 1, %s, 'x', 'bad')$$),
+  ('adjust_credits', 'reason', $$purser.adjust_credits('bad-a', 1, 'bad-root', %s, 'bad')$$),
+  ('adjust_credits', 'correlation_id', $$purser.adjust_credits('bad-a', 1, 'bad-root', 'x', %s)$$),
+  ('adjust_credits', 'wallet', $$purser.adjust_credits('bad-a', 1, 'bad-root', 'x', 'bad', %s)$$),
   ('setting', 'name', $$purser.setting(%s)$$);
 -- Nothing public was forgotten.
 SELECT p.proname, argument.name AS argument_without_probe
@@ -249,3 +256,4 @@ SELECT feature, used FROM purser.entitlement WHERE account_id = 'bad-a' AND used
 SELECT count(*) AS entries FROM purser.ledger WHERE account_id = 'bad-a';
 SELECT account_id FROM purser.account WHERE account_id LIKE 'bad-%' ORDER BY 1;
 SELECT count(*) AS violations FROM purser.verify_ledger();
+SELECT * FROM purser.reconcile();

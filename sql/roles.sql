@@ -83,6 +83,8 @@ SELECT tried($$SELECT purser._admits('active', NULL, NULL, 'minutes', 'month', N
 SELECT tried($$SELECT * FROM purser.ledger$$);
 SELECT tried($$SELECT * FROM purser.grants$$);
 SELECT tried($$SELECT purser.verify_ledger()$$);
+SELECT tried($$SELECT purser.reconcile()$$);
+SELECT tried($$SELECT purser.adjust_credits('role-a', 5, 'root', 'for me', 'x')$$);
 SELECT tried($$SELECT purser.clear_rate_limits('role-a', NULL, 'me', 'x')$$);
 SELECT tried($$SELECT purser.rate_limit_status()$$);
 SELECT tried($$SELECT purser._account_changes('role-a')$$);
@@ -217,6 +219,8 @@ SELECT purser.set_account_status('role-trap', 'suspended', 'me', 'x'), purser.se
 SELECT balance_after FROM purser.grant_credits('role-trap', 5, 'monthly', 'g', purser.clock() OPERATOR(pg_catalog.+) '1 day', 3, 'credits', 'notes');
 SELECT balance_after FROM purser.charge_credits('role-trap', 3, 'work', 'c');
 SELECT balance_after FROM purser.refund_credits('role-trap', 'credits/2', 1, 'r', 'x');
+SELECT purser.adjust_credits('role-trap', 1, 'me', 'x', 'y');
+SELECT path, rule FROM purser.reconcile('role-trap');
 SELECT balance_after, replayed FROM purser.refund_credits('role-trap', 'credits/2', 1, 'r', 'x');
 SELECT rule FROM purser.verify_ledger('role-trap');
 SELECT rule FROM purser.verify_ledger() WHERE path OPERATOR(pg_catalog.~~) 'role-%';

@@ -83,7 +83,9 @@ GRANT EXECUTE ON FUNCTION
   purser.stripe_quota(text, text, integer, text),
   purser.grant_credits(text, numeric, text, text, timestamptz, integer, text, text),
   purser.refund_credits(text, text, numeric, text, text),
-  purser.verify_ledger(text)
+  purser.adjust_credits(text, numeric, text, text, text, text, timestamptz),
+  purser.verify_ledger(text),
+  purser.reconcile(text)
 TO purser_admin;
 
 -- Reading. The operator sees all rows; a reader sees those of the one account named in its

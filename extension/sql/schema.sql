@@ -300,9 +300,10 @@ SELECT w.account_id, w.wallet, l.*
        LATERAL (
          SELECT *
            FROM unnest(w.lot_grant_ids, w.lot_kinds, w.lot_priorities, w.lot_expires_at,
-                       w.lot_remaining_micros, w.lot_held_micros)
+                       w.lot_remaining_micros, w.lot_held_micros) WITH ORDINALITY
          UNION ALL
-         SELECT *
+         SELECT t.grant_id, t.kind, t.priority, t.expires_at, t.remaining_micros, t.held_micros,
+                cardinality(w.lot_grant_ids) + t.place
            FROM unnest(
                   ARRAY(SELECT jsonb_array_elements_text(w.lot_tail -> 'grant_ids')::bigint),
                   ARRAY(SELECT jsonb_array_elements_text(w.lot_tail -> 'kinds')),
@@ -310,7 +311,8 @@ SELECT w.account_id, w.wallet, l.*
                   ARRAY(SELECT jsonb_array_elements_text(w.lot_tail -> 'expires_at')::timestamptz),
                   ARRAY(SELECT jsonb_array_elements_text(w.lot_tail -> 'remaining_micros')::bigint),
                   ARRAY(SELECT jsonb_array_elements_text(w.lot_tail -> 'held_micros')::bigint))
-       ) AS l (grant_id, kind, priority, expires_at, remaining_micros, held_micros);
+                WITH ORDINALITY AS t (grant_id, kind, priority, expires_at, remaining_micros, held_micros, place)
+       ) AS l (grant_id, kind, priority, expires_at, remaining_micros, held_micros, place);
 COMMENT ON VIEW purser._lots IS
   'Internal. What is left of every live grant of every wallet, in millionths, in debit order.';
 
