@@ -61,9 +61,10 @@ bool is_subscription_kind(std::string_view kind) {
   return kind == "monthly" || kind == "rollover";
 }
 
-void apply_cancel_policy(std::vector<Lot>& lots, CancelPolicy policy, Instant subscription_until) {
+void apply_cancel_policy(std::vector<Lot>& lots, CancelPolicy policy, Instant subscription_until,
+                         std::int64_t last_subscribed_grant) {
   for (Lot& lot : lots) {
-    if (!is_subscription_kind(lot.kind)) continue;
+    if (!is_subscription_kind(lot.kind) || lot.grant_id > last_subscribed_grant) continue;
     lot.lapses_at = policy == CancelPolicy::lapse ? subscription_until : end_of_time;
     lot.frozen_from = policy == CancelPolicy::freeze ? subscription_until : end_of_time;
   }
@@ -107,8 +108,11 @@ std::vector<Allocation> take_expired(std::vector<Lot>& lots, Instant now) {
   return taken;
 }
 
-std::optional<std::vector<Allocation>> debit(std::vector<Lot>& lots, Amount amount, Instant now) {
-  require_not_negative(amount, "charge");
+namespace {
+
+// What of each lot makes up the amount, in debit order; empty on a shortfall.
+std::optional<std::vector<Allocation>> plan_debit(const std::vector<Lot>& lots, Amount amount,
+                                                  Instant now) {
   std::vector<Allocation> taken;
   Amount missing = amount;
   for (const Lot& lot : lots) {
@@ -119,15 +123,59 @@ std::optional<std::vector<Allocation>> debit(std::vector<Lot>& lots, Amount amou
     missing -= part;
   }
   if (missing.is_positive()) return std::nullopt;
-
-  auto part = taken.cbegin();
-  for (Lot& lot : lots) {
-    if (part == taken.cend()) break;
-    if (lot.grant_id != part->grant_id) continue;
-    lot.remaining -= part->amount;
-    ++part;
-  }
   return taken;
+}
+
+// Calls act(lot, amount) for each part. Parts are few, and their lots are there.
+template <class Act>
+void for_each_part(std::vector<Lot>& lots, const std::vector<Allocation>& parts, Act act) {
+  for (const Allocation& part : parts)
+    for (Lot& lot : lots)
+      if (lot.grant_id == part.grant_id) act(lot, part.amount);
+}
+
+}  // namespace
+
+std::optional<std::vector<Allocation>> debit(std::vector<Lot>& lots, Amount amount, Instant now) {
+  require_not_negative(amount, "charge");
+  auto taken = plan_debit(lots, amount, now);
+  if (taken) for_each_part(lots, *taken, [](Lot& lot, Amount part) { lot.remaining -= part; });
+  return taken;
+}
+
+std::optional<std::vector<Allocation>> hold(std::vector<Lot>& lots, Amount amount, Instant now) {
+  require_not_negative(amount, "hold");
+  auto taken = plan_debit(lots, amount, now);
+  if (taken)
+    for_each_part(lots, *taken, [](Lot& lot, Amount part) {
+      lot.remaining -= part;
+      lot.held += part;
+    });
+  return taken;
+}
+
+std::vector<Allocation> take_first(std::vector<Allocation>& parts, Amount amount) {
+  std::vector<Allocation> taken;
+  Amount missing = amount;
+  for (Allocation& part : parts) {
+    if (missing.is_zero()) break;
+    taken.push_back({part.grant_id, part.kind, std::min(part.amount, missing)});
+    part.amount -= taken.back().amount;
+    missing -= taken.back().amount;
+  }
+  std::erase_if(parts, [](const Allocation& part) { return part.amount.is_zero(); });
+  return taken;
+}
+
+void capture_held(std::vector<Lot>& lots, const std::vector<Allocation>& parts) {
+  for_each_part(lots, parts, [](Lot& lot, Amount part) { lot.held -= part; });
+}
+
+void give_back_held(std::vector<Lot>& lots, const std::vector<Allocation>& parts) {
+  for_each_part(lots, parts, [](Lot& lot, Amount part) {
+    lot.held -= part;
+    lot.remaining += part;
+  });
 }
 
 void drop_empty(std::vector<Lot>& lots) {

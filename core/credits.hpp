@@ -4,6 +4,7 @@
 #include "core/pure.hpp"
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,8 +31,8 @@ struct Lot {
 
   // First instant at which it is lost.
   Instant ends_at() const { return expires_at < lapses_at ? expires_at : lapses_at; }
-  bool is_lost(Instant at) const { return ends_at() <= at && ends_at() != end_of_time; }
-  bool is_frozen(Instant at) const { return frozen_from <= at && frozen_from != end_of_time; }
+  bool is_lost(Instant at) const { return is_past(ends_at(), at); }
+  bool is_frozen(Instant at) const { return is_past(frozen_from, at); }
 };
 
 // What becomes of the credits of a subscription when the account has no live one any more.
@@ -47,9 +48,12 @@ bool parse_cancel_policy(std::string_view text, CancelPolicy& policy);
 // Monthly and rollover credits come with a subscription; all others stay with the account.
 bool is_subscription_kind(std::string_view kind);
 
-// Applies the policy to the lots of subscription kinds, for an account without a live subscription
-// from `subscription_until` on (end_of_time: none is going to end).
-void apply_cancel_policy(std::vector<Lot>& lots, CancelPolicy policy, Instant subscription_until);
+// Applies the policy to the lots of subscription kinds up to `last_subscribed_grant`, for an
+// account without a live subscription from `subscription_until` on (end_of_time: none is going to
+// end).
+inline constexpr std::int64_t every_grant = std::numeric_limits<std::int64_t>::max();
+void apply_cancel_policy(std::vector<Lot>& lots, CancelPolicy policy, Instant subscription_until,
+                         std::int64_t last_subscribed_grant = every_grant);
 
 // Part of an entry that one grant bore (charge) or received (grant, refund).
 struct Allocation {
@@ -79,6 +83,26 @@ std::vector<Allocation> take_expired(std::vector<Lot>& lots, Instant now);
 // Debits `amount` in debit order, all or nothing: on a shortfall the lots are untouched and the
 // result is empty. Lots must be in debit order.
 std::optional<std::vector<Allocation>> debit(std::vector<Lot>& lots, Amount amount, Instant now);
+
+// Credits set aside for work in flight. They stay in their lots, held, until they are captured or
+// given back; what of a lot is held is not lost with it.
+struct OpenHold {
+  std::string hold_id;
+  Instant expires_at = end_of_time;
+  std::vector<Allocation> parts;  // still held of each grant, in the order they were taken
+  bool operator==(const OpenHold&) const = default;
+};
+
+// Holds `amount` in debit order, all or nothing, as debit() would take it.
+std::optional<std::vector<Allocation>> hold(std::vector<Lot>& lots, Amount amount, Instant now);
+
+// Takes `amount` of the parts, first part first; they must have as much.
+std::vector<Allocation> take_first(std::vector<Allocation>& parts, Amount amount);
+
+// Ends the holding of parts: captured, they are gone from their lots; given back, they can be spent
+// again where the lot can.
+void capture_held(std::vector<Lot>& lots, const std::vector<Allocation>& parts);
+void give_back_held(std::vector<Lot>& lots, const std::vector<Allocation>& parts);
 
 // Drops lots of which nothing remains and nothing is held.
 void drop_empty(std::vector<Lot>& lots);

@@ -5,8 +5,8 @@
 namespace purser {
 namespace {
 
-// Layout 1 had no fingerprint; it was never released, so no entry is kept under it.
-constexpr char layout[] = "purser.ledger.2";
+// Layout 1 had no fingerprint and 2 no hold; neither was released, so no entry is kept under them.
+constexpr char layout[] = "purser.ledger.3";
 
 std::string_view as_text(const Digest& digest) {
   return {reinterpret_cast<const char*>(digest.data()), digest.size()};
@@ -56,6 +56,7 @@ Digest chain_hash(const Digest& previous, const LedgerEntry& entry, const Sha256
                                    ? std::optional(std::string(as_text(*entry.fingerprint)))
                                    : std::nullopt);
   add_optional(canonical, "refund_of", entry.refund_of);
+  canonical.add("hold_id", entry.hold_id);
   canonical.add("created_at", entry.created_at).add("effective_at", entry.effective_at);
   return sha256(canonical.bytes());
 }

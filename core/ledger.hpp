@@ -33,6 +33,7 @@ struct LedgerEntry {
   std::optional<std::string> correlation_id;
   std::optional<Digest> fingerprint;      // of the request; absent for an expiry
   std::optional<std::int64_t> refund_of;  // entry_no of the charge a refund gives back
+  std::optional<std::string> hold_id;     // of the hold a charge was captured from
   Instant created_at = 0;
   Instant effective_at = 0;  // when the balance changed; earlier than created_at for an expiry
 };

@@ -20,6 +20,11 @@ inline constexpr Instant microseconds_per_second = 1'000'000;
 inline constexpr Instant end_of_time = std::numeric_limits<std::int64_t>::max();
 inline constexpr Instant begin_of_time = std::numeric_limits<std::int64_t>::min();
 
+// Whether an instant has come by `now`. The end of time never does.
+constexpr bool is_past(Instant instant, Instant now) {
+  return instant <= now && instant != end_of_time;
+}
+
 // Offset of the zone's wall clock from UTC in seconds (east positive) at an instant.
 using ZoneOffset = std::function<std::int32_t(Instant)>;
 

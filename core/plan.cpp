@@ -384,7 +384,7 @@ std::vector<Violation> read_plan(std::string_view json, const FeatureCatalog& ca
   if (const std::optional<Json> document = read_document(json, violations)) {
     const Place place("", "plan", violations);
     allow_only({"name", "description", "position", "public", "active", "prices", "features",
-                "rate_limits", "rate_multiplier"},
+                "rate_limits", "rate_multiplier", "credits"},
                *document, place);
     read_plan_name(*document, place, read.name);
     read_text(*document, "description", place, read.description);
@@ -397,6 +397,7 @@ std::vector<Violation> read_plan(std::string_view json, const FeatureCatalog& ca
     read_features(*document, catalog, place, read);
     require_dependencies(read, catalog, place.field("features"));
     read_rate_plan(*document, place, read.rates);
+    read_plan_credits(*document, place, read.credits);
   }
   version = std::move(read);
   return violations;

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/allowance.hpp"
 #include "core/amount.hpp"
 #include "core/quota.hpp"
 #include "core/rate_plan.hpp"
@@ -78,6 +79,7 @@ struct PlanVersion {
   std::vector<Price> prices;
   std::map<std::string, FeatureValue, std::less<>> features;  // every feature of the catalog
   RatePlan rates;
+  PlanCredits credits;  // allowances by wallet
   std::set<std::string, std::less<>> mentioned;  // those its document gives a value
 
   // True when no price is above zero.

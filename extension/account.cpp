@@ -10,8 +10,7 @@ namespace purser {
 
 namespace {
 
-#define ACCOUNT_TERMS \
-  "SELECT a.status, a.time_zone, a.created_at, " PURSER_SUBSCRIPTION_COLUMNS
+#define ACCOUNT_TERMS "SELECT a.status, a.time_zone, a.created_at, " PURSER_SUBSCRIPTION_COLUMNS
 #define ACCOUNT_SOURCES                  \
   "  FROM purser.account AS a"           \
   "  LEFT JOIN purser.subscription AS s" \
@@ -66,6 +65,14 @@ AccountStatus stored_status(std::string_view text) {
 Account load_account(std::string_view account_id, Instant now) {
   const pg::Rows rows = select_account.read({pg::text(account_id)});
   return rows.empty() ? Account() : account_of(rows[0], now);
+}
+
+std::optional<AccountTimeline> load_timeline(std::string_view account_id, View view) {
+  const std::initializer_list<pg::Value> key = {pg::text(account_id)};
+  const pg::Rows rows = view == View::newest ? select_account.run(key) : select_account.read(key);
+  if (rows.empty()) return std::nullopt;
+  return AccountTimeline{rows[0].timestamptz(2), rows[0].string(1),
+                         read_subscription(rows[0], first_subscription_column)};
 }
 
 Terms load_terms(std::string_view account_id, std::string_view feature, Instant now) {

@@ -4,6 +4,7 @@
 // ledger. The insert of the entry is the claim of its correlation id: when it meets an entry of the
 // same id, the first answer is returned and nothing is changed. Locks: account FOR SHARE only while
 // a wallet is made, then the wallet; one wallet a call.
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -11,6 +12,7 @@
 #include "core/error.hpp"
 #include "core/ledger.hpp"
 #include "extension/account.hpp"
+#include "extension/charge.hpp"
 #include "extension/ledger.hpp"
 #include "extension/pg/clock.hpp"
 #include "extension/settlement.hpp"
@@ -40,6 +42,18 @@ pg::Statement sum_of_grants_until{
     "   AND l.effective_at OPERATOR(pg_catalog.<=) $3"
     "   AND p.grant_id OPERATOR(pg_catalog.=) ANY ($4)",
     {TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTARRAYOID}};
+
+pg::Statement sum_held_at{
+    "SELECT pg_catalog.sum(h.amount OPERATOR(pg_catalog.-) coalesce(("
+    "         SELECT pg_catalog.sum(l.amount) FROM purser.ledger AS l"
+    "          WHERE l.account_id OPERATOR(pg_catalog.=) h.account_id"
+    "            AND l.hold_id OPERATOR(pg_catalog.=) h.hold_id"
+    "            AND l.effective_at OPERATOR(pg_catalog.<=) $3), 0))"
+    "  FROM purser.credit_hold AS h"
+    " WHERE h.account_id OPERATOR(pg_catalog.=) $1 AND h.wallet OPERATOR(pg_catalog.=) $2"
+    "   AND h.created_at OPERATOR(pg_catalog.<=) $3"
+    "   AND LEAST(h.ended_at, h.expires_at) OPERATOR(pg_catalog.>) $3",
+    {TEXTOID, TEXTOID, TIMESTAMPTZOID}};
 
 // Grants ------------------------------------------------------------------------------------------
 
@@ -83,18 +97,6 @@ void require_future(const GrantRequest& request, Instant now) {
               "Pass a later instant, or NULL for a grant that never expires.");
 }
 
-// Credits of a subscription that is over would be lost again at once.
-void require_not_lapsed(const Wallet& wallet, const std::string& kind, Instant now) {
-  std::vector<Lot> granted(1);
-  granted[0].kind = kind;
-  apply_cancel_policy(granted, cancel_policy(), wallet.subscription_until);
-  if (!granted[0].is_lost(now)) return;
-  throw Error(sqlstate::invalid_argument, "the grant would lapse at once",
-              "Account \"" + wallet.account_id + "\" has no live subscription, and " + kind +
-                  " credits lapse with it.",
-              "Subscribe the account first, or grant another kind.");
-}
-
 Outcome grant_credits(const GrantRequest& request) {
   const int priority = grant_priority(request);
   const Digest fingerprint = request.fingerprint();
@@ -103,11 +105,9 @@ Outcome grant_credits(const GrantRequest& request) {
   if (auto before = earlier(request.account_id, request.correlation_id, fingerprint))
     return *before;
   require_future(request, now);
-  Wallet wallet = open_wallet(request.account_id, request.wallet, now);
+  Wallet wallet = current_wallet(request.account_id, request.wallet, now);
   if (auto before = earlier(request.account_id, request.correlation_id, fingerprint))
     return *before;
-  write_off_expired(wallet, now);
-  require_not_lapsed(wallet, request.kind, now);
   require_room(wallet);
   const Lot lot{
       ++wallet.last_grant_id, request.kind, priority, request.expires_at.value_or(end_of_time),
@@ -128,44 +128,6 @@ Outcome grant_credits(const GrantRequest& request) {
 }
 
 // Charges -----------------------------------------------------------------------------------------
-
-struct ChargeRequest {
-  std::string account_id, wallet, correlation_id, reason;
-  Amount amount;
-  std::optional<std::string> resource_type, resource_id, resource_title, breakdown, notes;
-
-  Digest fingerprint() const {
-    return pg::sha256(Canonical("charge_credits/1")
-                          .add("wallet", wallet)
-                          .add("amount", amount.micros())
-                          .add("reason", reason)
-                          .add("resource_type", resource_type)
-                          .add("resource_id", resource_id)
-                          .add("resource_title", resource_title)
-                          .add("breakdown", breakdown)
-                          .add("notes", notes)
-                          .bytes());
-  }
-};
-
-[[noreturn]] void refuse_insufficient(const ChargeRequest& request, Amount balance) {
-  const Amount shortfall = request.amount - balance;
-  throw Error(sqlstate::insufficient_credits,
-              "insufficient credits: balance " + balance.to_string() + ", required " +
-                  request.amount.to_string() + ", shortfall " + shortfall.to_string(),
-              "{\"account_id\": " + pg::json_string(request.account_id) + ", \"wallet\": " +
-                  pg::json_string(request.wallet) + ", \"balance\": " + balance.to_string() +
-                  ", \"required\": " + request.amount.to_string() +
-                  ", \"shortfall\": " + shortfall.to_string() + "}",
-              "Grant credits first, or charge at most the balance.");
-}
-
-void require_active(const std::string& account_id, AccountStatus status) {
-  if (status == AccountStatus::active) return;
-  throw Error(sqlstate::account_not_active,
-              "account \"" + account_id + "\" is " + to_string(status), {},
-              "Only active accounts can be charged; see purser.set_account_status().");
-}
 
 LedgerEntry charge_entry(const ChargeRequest& request, std::vector<Allocation> allocations,
                          Instant now) {
@@ -195,7 +157,7 @@ std::optional<Outcome> charge_in_place(const ChargeRequest& request, const Diges
   std::optional<Wallet> wallet = row.read(request.account_id, request.wallet);
   LedgerInPlace ledger;
   if (!wallet || !ledger.is_open() || wallet->status != AccountStatus::active ||
-      has_expired(wallet->lots, now))
+      wallet->is_due(now))
     return std::nullopt;
   auto allocations = debit(wallet->lots, request.amount, now);
   if (!allocations || ledger.has_correlation(request.account_id, request.correlation_id))
@@ -205,7 +167,7 @@ std::optional<Outcome> charge_in_place(const ChargeRequest& request, const Diges
   link_entry(*wallet, entry);
   drop_empty(wallet->lots);
   if (!row.store(*wallet)) return std::nullopt;
-  const pg::Value stored = pg::jsonb(entry_allocations_json(entry));
+  const pg::Value stored = pg::jsonb(allocations_json(entry.allocations));
   ledger.insert(*wallet, entry, stored);
   return Outcome{std::move(entry), false, stored};
 }
@@ -221,41 +183,80 @@ Outcome charge_locked(const ChargeRequest& request, const Digest& fingerprint, I
   if (!wallet) {
     if (auto outcome = before()) return *outcome;
     require_active(request.account_id, load_account(request.account_id, now).status);
-    refuse_insufficient(request, Amount());
+    wallet = current_wallet(request.account_id, request.wallet, now);
   }
-  if (wallet->status != AccountStatus::active || has_expired(wallet->lots, now)) {
+  if (wallet->status != AccountStatus::active || wallet->is_due(now)) {
     if (auto outcome = before()) return *outcome;
     require_active(request.account_id, wallet->status);
-    write_off_expired(*wallet, now);
+    bring_up_to(*wallet, now);
   }
   auto allocations = debit(wallet->lots, request.amount, now);
   if (!allocations) {
     if (auto outcome = before()) return *outcome;
-    refuse_insufficient(request, spendable(wallet->lots, now));
+    refuse_insufficient(request.account_id, request.wallet, request.amount,
+                        spendable(wallet->lots, now));
   }
   return settle(*wallet, charge_entry(request, std::move(*allocations), now), fingerprint);
 }
 
-Outcome charge_credits(const ChargeRequest& request) {
-  const Digest fingerprint = request.fingerprint();
+}  // namespace
+
+Digest ChargeRequest::fingerprint() const {
+  return pg::sha256(Canonical("charge_credits/1")
+                        .add("wallet", wallet)
+                        .add("amount", amount.micros())
+                        .add("reason", reason)
+                        .add("resource_type", resource_type)
+                        .add("resource_id", resource_id)
+                        .add("resource_title", resource_title)
+                        .add("breakdown", breakdown)
+                        .add("notes", notes)
+                        .bytes());
+}
+
+Outcome charge_credits(const ChargeRequest& request, const Digest& fingerprint) {
   const Instant now = pg::now();
   if (auto outcome = charge_in_place(request, fingerprint, now)) return *outcome;
   return charge_locked(request, fingerprint, now);
 }
 
+void read_resource(const pg::Arguments& arguments, int first, std::optional<std::string>& type,
+                   std::optional<std::string>& id, std::optional<std::string>& title) {
+  type = arguments.optional_id(first, "resource_type");
+  id = arguments.optional_id(first + 1, "resource_id");
+  if (type.has_value() != id.has_value())
+    throw Error(sqlstate::invalid_argument, "resource_type and resource_id go together", {},
+                "Pass both, or neither for a charge to the account as a whole.");
+  title = arguments.optional_text(first + 2, "resource_title", longest_text);
+}
+
+void refuse_insufficient(const std::string& account_id, const std::string& wallet, Amount required,
+                         Amount balance) {
+  const Amount shortfall = required - balance;
+  throw Error(sqlstate::insufficient_credits,
+              "insufficient credits: balance " + balance.to_string() + ", required " +
+                  required.to_string() + ", shortfall " + shortfall.to_string(),
+              "{\"account_id\": " + pg::json_string(account_id) + ", \"wallet\": " +
+                  pg::json_string(wallet) + ", \"balance\": " + balance.to_string() +
+                  ", \"required\": " + required.to_string() +
+                  ", \"shortfall\": " + shortfall.to_string() + "}",
+              "Grant credits first, or charge at most the balance.");
+}
+
+void require_active(const std::string& account_id, AccountStatus status) {
+  if (status == AccountStatus::active) return;
+  throw Error(sqlstate::account_not_active,
+              "account \"" + account_id + "\" is " + to_string(status), {},
+              "Only active accounts can be charged; see purser.set_account_status().");
+}
+
+namespace {
+
 // Balance -----------------------------------------------------------------------------------------
-
-Amount balance_now(const std::optional<Wallet>& wallet, Instant now) {
-  return wallet ? spendable(wallet->lots, now) : Amount();
-}
-
-bool is_expired(const Lot& lot, Instant at) {
-  return lot.expires_at <= at && lot.expires_at != end_of_time;
-}
 
 // Whether the end of the subscription keeps a lot that has not expired from being spent then.
 bool is_withdrawn(const Lot& lot, Instant at) {
-  return !is_expired(lot, at) && (lot.is_lost(at) || lot.is_frozen(at));
+  return !is_past(lot.expires_at, at) && (lot.is_lost(at) || lot.is_frozen(at));
 }
 
 // What the ledger had given to these grants by then. A grant that is frozen can be given a refund,
@@ -268,19 +269,49 @@ Amount left_at(const Wallet& wallet, const std::vector<std::string>& grant_ids, 
   return rows[0].is_null(0) ? Amount() : rows[0].numeric(0);
 }
 
-// Replays the ledger up to the instant; lots that had expired by then and are not yet written off
-// count as written off, and those that the end of the subscription withdraws are left out.
-Amount balance_at(const std::string& account_id, const std::string& name,
-                  const std::optional<Wallet>& wallet, Instant at) {
-  const pg::Rows rows = sum_until.read({pg::text(account_id), pg::text(name), pg::timestamptz(at)});
-  Amount balance = rows[0].is_null(0) ? Amount() : rows[0].numeric(0);
-  if (!wallet) return balance;
-  std::vector<std::string> withdrawn;
-  for (const Lot& lot : wallet->lots) {
-    if (is_expired(lot, at)) balance -= lot.remaining;
-    if (is_withdrawn(lot, at)) withdrawn.push_back(std::to_string(lot.grant_id));
+// What open holds had set aside then.
+Amount held_at(const Wallet& wallet, Instant at) {
+  const pg::Rows rows =
+      sum_held_at.read({pg::text(wallet.account_id), pg::text(wallet.name), pg::timestamptz(at)});
+  return rows[0].is_null(0) ? Amount() : rows[0].numeric(0);
+}
+
+// What time had done to the balance by then and nobody has written down yet, or will have done.
+// Lapses are told by is_withdrawn(); allowances are foreseen for so long.
+constexpr Instant longest_view = Instant{3660} * 86'400 * microseconds_per_second;
+Amount unwritten_at(Wallet wallet, Instant at, Instant now) {
+  Amount sum;
+  for (const TimedEntry& entry : look_ahead(wallet, std::clamp(at, now, now + longest_view))) {
+    if (entry.at > at || entry.passing == Passing::lapsed) continue;
+    sum += is_credit(entry.passing) ? entry.part.amount : -entry.part.amount;
   }
-  return balance - left_at(*wallet, withdrawn, at);
+  if (at > now + longest_view)
+    for (const Lot& lot : wallet.lots)
+      if (is_past(lot.expires_at, at)) sum -= lot.remaining;
+  return sum;
+}
+
+// Replays the ledger up to the instant, with what is not written yet, and leaves out what was held
+// and what the end of the subscription withdraws.
+Amount balance_at(const Wallet& wallet, Instant at, Instant now) {
+  const pg::Rows rows =
+      sum_until.read({pg::text(wallet.account_id), pg::text(wallet.name), pg::timestamptz(at)});
+  Amount balance = rows[0].is_null(0) ? Amount() : rows[0].numeric(0);
+  std::vector<std::string> withdrawn;
+  for (const Lot& lot : wallet.lots)
+    if (is_withdrawn(lot, at)) withdrawn.push_back(std::to_string(lot.grant_id));
+  return balance + unwritten_at(wallet, at, now) - left_at(wallet, withdrawn, at) -
+         held_at(wallet, at);
+}
+
+Amount credit_balance(const std::string& account_id, const std::string& name,
+                      const std::optional<Instant>& at) {
+  const Instant now = pg::now();
+  if (at)
+    if (const auto wallet = read_wallet(account_id, name)) return balance_at(*wallet, *at, now);
+  if (at && *at < now) return Amount();
+  const Instant then = std::min(at.value_or(now), now + longest_view);
+  return spendable(wallet_as_of(account_id, name, then).lots, then);
 }
 
 }  // namespace
@@ -309,16 +340,11 @@ PURSER_FUNCTION(purser_charge_credits) {
   request.amount = arguments.positive_amount(1, "amount");
   request.reason = arguments.id(2, "reason");
   request.correlation_id = arguments.id(3, "correlation_id");
-  request.resource_type = arguments.optional_id(4, "resource_type");
-  request.resource_id = arguments.optional_id(5, "resource_id");
-  if (request.resource_type.has_value() != request.resource_id.has_value())
-    throw Error(sqlstate::invalid_argument, "resource_type and resource_id go together", {},
-                "Pass both, or neither for a charge to the account as a whole.");
-  request.resource_title = arguments.optional_text(6, "resource_title", longest_text);
+  read_resource(arguments, 4, request.resource_type, request.resource_id, request.resource_title);
   request.breakdown = arguments.optional_jsonb(7, "breakdown");
   request.wallet = arguments.id(8, "wallet");
   request.notes = arguments.optional_text(9, "notes", longest_text);
-  return entry_datum(fcinfo, charge_credits(request));
+  return entry_datum(fcinfo, charge_credits(request, request.fingerprint()));
 }
 
 // credit_balance(account_id, wallet, at) → numeric
@@ -330,8 +356,7 @@ PURSER_FUNCTION(purser_credit_balance) {
   Amount balance;
   {
     pg::Spi spi;
-    const auto wallet = read_wallet(account_id, name);
-    balance = at ? balance_at(account_id, name, wallet, *at) : balance_now(wallet, pg::now());
+    balance = credit_balance(account_id, name, at);
   }
   return pg::numeric(balance).datum;
 }

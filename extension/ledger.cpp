@@ -19,12 +19,13 @@ pg::Statement insert_ledger_entry{
     "INSERT INTO purser.ledger"
     "       (account_id, wallet, entry_no, direction, reason, amount, balance_after, allocations,"
     "        resource_type, resource_id, resource_title, breakdown, notes, correlation_id,"
-    "        refund_of, created_at, effective_at, fingerprint, hash)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"
+    "        refund_of, created_at, effective_at, fingerprint, hash, hold_id)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,"
+    "         $20)"
     " ON CONFLICT (account_id, correlation_id) DO NOTHING",
-    {TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, NUMERICOID, NUMERICOID, JSONBOID, TEXTOID,
-     TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-     BYTEAOID, BYTEAOID}};
+    {TEXTOID,  TEXTOID,        INT8OID,        TEXTOID,  TEXTOID,  NUMERICOID, NUMERICOID,
+     JSONBOID, TEXTOID,        TEXTOID,        TEXTOID,  JSONBOID, TEXTOID,    TEXTOID,
+     INT8OID,  TIMESTAMPTZOID, TIMESTAMPTZOID, BYTEAOID, BYTEAOID, TEXTOID}};
 
 // Columns in the order of EntryColumn. Allocations come as three arrays of text, whatever somebody
 // made of the document by hand.
@@ -39,7 +40,7 @@ pg::Statement insert_ledger_entry{
   "SELECT l.account_id, l.wallet, l.entry_no, l.direction, l.reason, l.amount,"            \
   "       l.balance_after, l.resource_type, l.resource_id, l.resource_title, l.breakdown," \
   "       l.notes, l.correlation_id, l.refund_of, l.created_at, l.effective_at, l.hash,"   \
-  "       l.fingerprint," ALLOCATION_COLUMN("grant_id") "," ALLOCATION_COLUMN(             \
+  "       l.fingerprint, l.hold_id," ALLOCATION_COLUMN("grant_id") "," ALLOCATION_COLUMN(  \
       "kind") "," ALLOCATION_COLUMN("amount") " FROM purser.ledger AS l"
 
 enum EntryColumn {
@@ -61,6 +62,7 @@ enum EntryColumn {
   effective_at_column,
   hash_column,
   fingerprint_column,
+  hold_id_column,
   grant_ids_column,
   kinds_column,
   amounts_column
@@ -141,6 +143,7 @@ LedgerEntry read_entry(const pg::Row& row) {
   entry.correlation_id = row.optional_text(correlation_id_column);
   if (!row.is_null(fingerprint_column)) entry.fingerprint = row.digest(fingerprint_column);
   entry.refund_of = row.optional_int8(refund_of_column);
+  entry.hold_id = row.optional_text(hold_id_column);
   entry.created_at = row.timestamptz(created_at_column);
   entry.effective_at = row.timestamptz(effective_at_column);
   return entry;
@@ -148,9 +151,9 @@ LedgerEntry read_entry(const pg::Row& row) {
 
 }  // namespace
 
-std::string entry_allocations_json(const LedgerEntry& entry) {
+std::string allocations_json(const std::vector<Allocation>& allocations) {
   std::string json = "[";
-  for (const Allocation& a : entry.allocations) {
+  for (const Allocation& a : allocations) {
     if (json.size() > 1) json += ",";
     json += "{\"grant_id\":" + std::to_string(a.grant_id) + ",\"kind\":" + pg::json_string(a.kind) +
             ",\"amount\":" + a.amount.to_string() + "}";
@@ -178,7 +181,7 @@ void link_entry(Wallet& wallet, LedgerEntry& entry) {
 
 namespace {
 
-using EntryValues = std::array<pg::Value, 19>;
+using EntryValues = std::array<pg::Value, 20>;
 
 // The columns of the table in their order.
 EntryValues entry_values(const Wallet& wallet, const LedgerEntry& entry,
@@ -201,7 +204,8 @@ EntryValues entry_values(const Wallet& wallet, const LedgerEntry& entry,
           pg::timestamptz(entry.created_at),
           pg::timestamptz(entry.effective_at),
           entry.fingerprint ? pg::bytea(*entry.fingerprint) : pg::null_value(),
-          pg::bytea(wallet.head)};
+          pg::bytea(wallet.head),
+          pg::text_or_null(entry.hold_id)};
 }
 
 }  // namespace
@@ -215,7 +219,7 @@ void refuse_reused(const std::string& correlation_id) {
 
 bool insert_entry(const Wallet& wallet, const LedgerEntry& entry) {
   return insert_ledger_entry
-             .run(entry_values(wallet, entry, pg::jsonb(entry_allocations_json(entry))))
+             .run(entry_values(wallet, entry, pg::jsonb(allocations_json(entry.allocations))))
              .processed() == 1;
 }
 

@@ -50,8 +50,8 @@ Amount refunded(const LedgerEntry& charge);
 // The public id of an entry: "credits/12".
 std::string entry_id(const LedgerEntry& entry);
 
-// Its allocations as the API shows them: [{"grant_id","kind","amount"}].
-std::string entry_allocations_json(const LedgerEntry& entry);
+// Allocations as the API shows them: [{"grant_id","kind","amount"}].
+std::string allocations_json(const std::vector<Allocation>& allocations);
 
 // What an entry did to the balance: negative for a debit.
 Amount signed_amount(const LedgerEntry& entry);

@@ -113,7 +113,7 @@ Outcome refund_credits(const RefundRequest& request) {
   if (!wallet)
     throw std::logic_error("wallet \"" + request.wallet + "\" is gone, its ledger is not");
   const std::vector<Allocation> parts = refund_plan(request, charge);
-  write_off_expired(*wallet, now);
+  bring_up_to(*wallet, now);
   LedgerEntry entry;
   entry.direction = Direction::credit;
   entry.reason = request.reason;

@@ -1,10 +1,9 @@
 // Settling entries: see settlement.hpp. The insert of an entry is the claim of its correlation id.
 #include "extension/settlement.hpp"
 
-#include <algorithm>
-
 #include "core/credits.hpp"
 #include "core/error.hpp"
+#include "extension/allowance.hpp"
 #include "extension/ledger.hpp"
 #include "extension/pg/result.hpp"
 
@@ -24,17 +23,38 @@ pg::Statement select_last_use{
 
 // A lapse reaches back to the end of the subscription, but not behind what the grant has seen since
 // under another policy: no balance of the past may turn out negative.
-Instant lost_at(const Wallet& wallet, const Lot& lot) {
-  if (lot.expires_at <= lot.lapses_at) return lot.expires_at;
-  const pg::Rows rows = select_last_use.run(
-      {pg::text(wallet.account_id), pg::text(wallet.name), pg::timestamptz(lot.lapses_at),
-       pg::jsonb("[{\"grant_id\":" + std::to_string(lot.grant_id) + "}]")});
-  return rows[0].is_null(0) ? lot.lapses_at : rows[0].timestamptz(0);
+Instant lapsed_at(const Wallet& wallet, std::int64_t grant_id, Instant at) {
+  const pg::Rows rows =
+      select_last_use.run({pg::text(wallet.account_id), pg::text(wallet.name), pg::timestamptz(at),
+                           pg::jsonb("[{\"grant_id\":" + std::to_string(grant_id) + "}]")});
+  return rows[0].is_null(0) ? at : rows[0].timestamptz(0);
 }
 
-const Lot& lot_of(const Wallet& wallet, std::int64_t grant_id) {
-  return *std::find_if(wallet.lots.begin(), wallet.lots.end(),
-                       [grant_id](const Lot& lot) { return lot.grant_id == grant_id; });
+pg::Statement expire_holds{
+    "UPDATE purser.credit_hold"
+    "   SET state = 'expired', ended_at = expires_at, parts = '[]'"
+    " WHERE account_id OPERATOR(pg_catalog.=) $1 AND wallet OPERATOR(pg_catalog.=) $2"
+    "   AND state OPERATOR(pg_catalog.=) 'open' AND expires_at OPERATOR(pg_catalog.<=) $3",
+    {TEXTOID, TEXTOID, TIMESTAMPTZOID}};
+
+void write_down(Wallet& wallet, const TimedEntry& passed, Instant now) {
+  LedgerEntry entry;
+  entry.direction = is_credit(passed.passing) ? Direction::credit : Direction::debit;
+  entry.reason = to_string(passed.passing);
+  entry.amount = passed.part.amount;
+  entry.allocations = {passed.part};
+  entry.created_at = now;
+  entry.effective_at = passed.passing == Passing::lapsed
+                           ? lapsed_at(wallet, passed.part.grant_id, passed.at)
+                           : passed.at;
+  link_entry(wallet, entry);
+  insert_entry(wallet, entry);
+  if (is_credit(passed.passing)) insert_grant(wallet, {passed.granted, entry.entry_no, passed.at});
+}
+
+void write_down(Wallet& wallet, const std::vector<TimedEntry>& passed, Instant now) {
+  for (const TimedEntry& entry : passed) write_down(wallet, entry, now);
+  drop_empty(wallet.lots);
 }
 
 }  // namespace
@@ -53,20 +73,60 @@ std::optional<Outcome> earlier(std::string_view account_id, const std::string& c
   return Outcome{*stored, true, std::nullopt};
 }
 
-void write_off_expired(Wallet& wallet, Instant now) {
-  for (const Allocation& lost : take_expired(wallet.lots, now)) {
-    const Lot& lot = lot_of(wallet, lost.grant_id);
-    LedgerEntry entry;
-    entry.direction = Direction::debit;
-    entry.reason = lot.expires_at <= lot.lapses_at ? "expired" : "lapsed";
-    entry.amount = lost.amount;
-    entry.allocations = {lost};
-    entry.created_at = now;
-    entry.effective_at = lost_at(wallet, lot);
-    link_entry(wallet, entry);
-    insert_entry(wallet, entry);
+void bring_up_to(Wallet& wallet, Instant now) {
+  if (!wallet.is_due(now)) return;
+  const bool holds_expire = is_past(wallet.holds_until, now);
+  if (holds_expire) load_holds(wallet, View::newest);
+  const AllowanceSource source =
+      allowance_source(wallet.account_id, wallet.name, now, View::newest);
+  write_down(wallet, pass_time(wallet, source, now), now);
+  if (!holds_expire) return;
+  expire_holds.run({pg::text(wallet.account_id), pg::text(wallet.name), pg::timestamptz(now)});
+  wallet.holds_until = first_expiry(wallet.holds);
+}
+
+std::vector<TimedEntry> look_ahead(Wallet& wallet, Instant at) {
+  if (!wallet.is_due(at)) return {};
+  if (is_past(wallet.holds_until, at)) load_holds(wallet, View::of_statement);
+  return pass_time(wallet, allowance_source(wallet.account_id, wallet.name, at, View::of_statement),
+                   at);
+}
+
+Wallet current_wallet(std::string_view account_id, std::string_view name, Instant now) {
+  Wallet wallet = open_wallet(account_id, name, now);
+  if (wallet.allowance.period_end == begin_of_time)
+    follow_plan(wallet, now);
+  else
+    bring_up_to(wallet, now);
+  return wallet;
+}
+
+Wallet wallet_as_of(std::string_view account_id, std::string_view name, Instant now) {
+  if (auto stored = read_wallet(account_id, name)) {
+    look_ahead(*stored, now);
+    return std::move(*stored);
   }
-  drop_empty(wallet.lots);
+  Wallet unopened;
+  unopened.account_id = account_id;
+  unopened.name = name;
+  change_allowance(unopened, allowance_source(account_id, name, now, View::of_statement), now);
+  return unopened;
+}
+
+// To expire now is to end now.
+void give_back(Wallet& wallet, const std::string& hold_id, Instant now) {
+  for (OpenHold& hold : wallet.holds)
+    if (hold.hold_id == hold_id) hold.expires_at = now;
+  const AllowanceSource source =
+      allowance_source(wallet.account_id, wallet.name, now, View::newest);
+  write_down(wallet, pass_time(wallet, source, now), now);
+  wallet.holds_until = first_expiry(wallet.holds);
+}
+
+void follow_plan(Wallet& wallet, Instant now) {
+  const AllowanceSource source =
+      allowance_source(wallet.account_id, wallet.name, now, View::newest);
+  write_down(wallet, change_allowance(wallet, source, now), now);
 }
 
 void require_room(const Wallet& wallet) {
@@ -92,14 +152,14 @@ Outcome settle(Wallet& wallet, LedgerEntry entry, const Digest& fingerprint,
 
 Datum entry_datum(FunctionCallInfo fcinfo, const Outcome& outcome) {
   const LedgerEntry& e = outcome.entry;
-  return pg::composite(
-      fcinfo, {pg::text(entry_id(e)), pg::text(e.account_id), pg::text(e.wallet),
-               pg::text(to_string(e.direction)), pg::text(e.reason), pg::numeric(e.amount),
-               pg::numeric(e.balance_after),
-               outcome.allocations ? *outcome.allocations : pg::jsonb(entry_allocations_json(e)),
-               pg::text_or_null(e.resource_type), pg::text_or_null(e.resource_id),
-               pg::jsonb_or_null(e.breakdown), pg::text_or_null(e.correlation_id),
-               pg::timestamptz(e.created_at), pg::boolean(outcome.replayed)});
+  return pg::composite(fcinfo, {pg::text(entry_id(e)), pg::text(e.account_id), pg::text(e.wallet),
+                                pg::text(to_string(e.direction)), pg::text(e.reason),
+                                pg::numeric(e.amount), pg::numeric(e.balance_after),
+                                outcome.allocations ? *outcome.allocations
+                                                    : pg::jsonb(allocations_json(e.allocations)),
+                                pg::text_or_null(e.resource_type), pg::text_or_null(e.resource_id),
+                                pg::jsonb_or_null(e.breakdown), pg::text_or_null(e.correlation_id),
+                                pg::timestamptz(e.created_at), pg::boolean(outcome.replayed)});
 }
 
 }  // namespace purser

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/ledger.hpp"
 #include "extension/pg/value.hpp"
@@ -27,9 +28,27 @@ struct Outcome {
 std::optional<Outcome> earlier(std::string_view account_id, const std::string& correlation_id,
                                const Digest& fingerprint);
 
-// Writes off what expired since the wallet was last changed, and what lapsed with the account's
-// subscription: one entry for each grant, in force from the instant it was lost.
-void write_off_expired(Wallet& wallet, Instant now);
+// Writes down what time did to a locked wallet since it was last changed: one entry for each thing,
+// in force from its instant, and the holds that expired. The wallet itself is the caller's to
+// store.
+void bring_up_to(Wallet& wallet, Instant now);
+
+// The same in memory alone, as `at` will find or found it; returns what is to be written.
+std::vector<TimedEntry> look_ahead(Wallet& wallet, Instant at);
+
+// The wallet locked, with all that time did to it written down; made with the allowance of its
+// account's plan when it does not exist.
+Wallet current_wallet(std::string_view account_id, std::string_view name, Instant now);
+
+// The wallet as of now in memory; one that does not exist with the allowance it would begin with.
+Wallet wallet_as_of(std::string_view account_id, std::string_view name, Instant now);
+
+// Ends a loaded hold of a wallet that is up to now: what is left of it goes back to its grants, and
+// what belongs to a grant that is lost is written off as of now.
+void give_back(Wallet& wallet, const std::string& hold_id, Instant now);
+
+// The account's plan was changed: the allowance of a wallet that is up to now follows.
+void follow_plan(Wallet& wallet, Instant now);
 
 // PU015 when the wallet has no room for another grant.
 void require_room(const Wallet& wallet);

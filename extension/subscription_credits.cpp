@@ -1,10 +1,14 @@
-// Tells an account's wallets when its subscription ends. What that does to credits is decided when
-// a wallet is read.
+// What a change of an account's subscription means to its wallets. Before it, they are brought up
+// to now under the plan as it was; after it, allowances follow the plan as it is, and each wallet
+// is told when the subscription ends.
 //
 // Locks: the caller holds the account; here its wallets, in key order.
+#include <set>
 #include <string>
 
 #include "core/credits.hpp"
+#include "extension/allowance.hpp"
+#include "extension/catalog.hpp"
 #include "extension/pg/clock.hpp"
 #include "extension/pg/value.hpp"
 #include "extension/settlement.hpp"
@@ -13,21 +17,47 @@
 
 namespace purser {
 
+namespace {
+
+// The wallets there are, and those that the account's plan gives credits for.
+std::set<std::string> wallets_of_plan(const std::string& account_id, Instant now) {
+  const std::vector<std::string> there = wallet_names(account_id);
+  std::set<std::string> names(there.begin(), there.end());
+  const Account account = load_account(account_id, now);
+  if (!account.plan) return names;
+  for (const auto& [wallet, allowance] :
+       catalog()->version(account.plan, account.pinned_version).credits)
+    if (allowance.amount.is_positive()) names.insert(wallet);
+  return names;
+}
+
+}  // namespace
+
+// _settle_wallets(account_id)
+PURSER_FUNCTION(purser_settle_wallets) {
+  const std::string account_id(pg::Arguments(fcinfo).id(0, "account_id"));
+  const Instant now = pg::now();
+  pg::Spi spi;
+  for (const std::string& name : wallet_names(account_id)) {
+    std::optional<Wallet> wallet = lock_wallet(account_id, name);
+    if (!wallet || !wallet->is_due(now)) continue;
+    bring_up_to(*wallet, now);
+    store_wallet(*wallet);
+  }
+  return 0;
+}
+
 // _tell_wallets(account_id)
 PURSER_FUNCTION(purser_tell_wallets) {
   const std::string account_id(pg::Arguments(fcinfo).id(0, "account_id"));
   const Instant now = pg::now();
   pg::Spi spi;
   const Instant until = subscription_until(account_id);
-  for (const std::string& name : wallet_names(account_id)) {
-    std::optional<Wallet> wallet = lock_wallet(account_id, name);
-    if (!wallet || wallet->subscription_until == until) continue;
-    // What lapsed before a new subscription began must not come back with it.
-    if (has_expired(wallet->lots, now)) {
-      write_off_expired(*wallet, now);
-      store_wallet(*wallet);
-    }
-    store_subscription_until(*wallet, until);
+  for (const std::string& name : wallets_of_plan(account_id, now)) {
+    Wallet wallet = current_wallet(account_id, name, now);
+    follow_plan(wallet, now);
+    wallet.subscription_until = until;
+    store_wallet(wallet);
   }
   return 0;
 }

@@ -30,10 +30,14 @@ constexpr std::size_t most_head_lots = 16;
   "     FROM pg_catalog.jsonb_array_elements_text(" \
   "            w.lot_tail OPERATOR(pg_catalog.->) '" key "') AS t (value)),"
 
+#define OF_ALLOWANCE(key) " (w.allowance OPERATOR(pg_catalog.->>) '" key "')"
+
 // In the order of the table, which is the order of WalletColumn; the number of lots in the tail for
 // the tail, and all lots in the arrays.
 #define WALLET_COLUMNS \
-  "SELECT w.account_id, w.wallet, w.status, w.subscription_until, w.last_grant_id,"   \
+  "SELECT w.account_id, w.wallet, w.status, w.subscription_until,"                     \
+  "       w.last_subscribed_grant, w.holds_until, w.allowance_due, w.tail_until, w.allowance,"             \
+  "       w.last_grant_id,"   \
   "       coalesce(pg_catalog.jsonb_array_length(w.lot_tail OPERATOR(pg_catalog.->) 'grant_ids'), 0)," \
   ALL_LOTS("lot_grant_ids", "grant_ids", "pg_catalog.int8")                            \
   ALL_LOTS("lot_kinds", "kinds", "pg_catalog.text")                                    \
@@ -41,7 +45,14 @@ constexpr std::size_t most_head_lots = 16;
   ALL_LOTS("lot_expires_at", "expires_at", "pg_catalog.timestamptz")                  \
   ALL_LOTS("lot_held_micros", "held_micros", "pg_catalog.int8")                       \
   ALL_LOTS("lot_remaining_micros", "remaining_micros", "pg_catalog.int8")             \
-  "       w.balance_micros, w.last_entry_no, w.head_hash"                             \
+  "       w.balance_micros, w.last_entry_no, w.head_hash,"                             \
+  OF_ALLOWANCE("amount") "::pg_catalog.numeric,"                                     \
+  OF_ALLOWANCE("percent") "::pg_catalog.numeric,"                                    \
+  OF_ALLOWANCE("max_multiple") "::pg_catalog.numeric,"                               \
+  OF_ALLOWANCE("days") "::pg_catalog.int4,"                                          \
+  OF_ALLOWANCE("from") "::pg_catalog.timestamptz,"                                   \
+  OF_ALLOWANCE("until") "::pg_catalog.timestamptz,"                                  \
+  OF_ALLOWANCE("subscribed") "::pg_catalog.bool"                             \
   "  FROM purser.wallet AS w"                                                         \
   " WHERE w.account_id OPERATOR(pg_catalog.=) $1 AND w.wallet OPERATOR(pg_catalog.=) $2"
 
@@ -50,6 +61,11 @@ enum WalletColumn {
   wallet_column,
   status_column,
   subscription_until_column,
+  last_subscribed_grant_column,
+  holds_until_column,
+  allowance_due_column,
+  tail_until_column,
+  allowance_column,
   last_grant_id_column,
   lot_tail_column,
   lot_grant_ids_column,
@@ -60,7 +76,15 @@ enum WalletColumn {
   lot_remaining_micros_column,
   balance_micros_column,
   last_entry_no_column,
-  head_hash_column
+  head_hash_column,
+  // Of a statement's row alone: what the allowance says.
+  allowance_amount_column,
+  rollover_percent_column,
+  rollover_max_multiple_column,
+  rollover_days_column,
+  period_start_column,
+  period_end_column,
+  subscribed_column
 };
 
 pg::Statement select_wallet{WALLET_COLUMNS, {TEXTOID, TEXTOID}};
@@ -81,20 +105,31 @@ pg::Statement update_wallet{
     "   SET last_entry_no = $3, last_grant_id = $4, balance_micros = $5, head_hash = $6,"
     "       lot_grant_ids = $7, lot_kinds = $8, lot_priorities = $9, lot_expires_at = $10,"
     "       lot_remaining_micros = $11, lot_held_micros = $12,"
-    "       lot_tail = CASE WHEN $13 THEN lot_tail ELSE $14 END"
+    "       lot_tail = CASE WHEN $13 THEN lot_tail ELSE $14 END,"
+    "       subscription_until = $15, last_subscribed_grant = $16, holds_until = $17,"
+    "       allowance_due = $18, allowance = $19, tail_until = $20"
     " WHERE account_id OPERATOR(pg_catalog.=) $1 AND wallet OPERATOR(pg_catalog.=) $2",
-    {TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID, BYTEAOID, INT8ARRAYOID, TEXTARRAYOID,
-     INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT8ARRAYOID, BOOLOID, JSONBOID}};
-
-pg::Statement update_subscription_until{
-    "UPDATE purser.wallet SET subscription_until = $3"
-    " WHERE account_id OPERATOR(pg_catalog.=) $1 AND wallet OPERATOR(pg_catalog.=) $2",
-    {TEXTOID, TEXTOID, TIMESTAMPTZOID}};
+    {TEXTOID,      TEXTOID,        INT8OID,        INT8OID,      INT8OID,
+     BYTEAOID,     INT8ARRAYOID,   TEXTARRAYOID,   INT4ARRAYOID, TIMESTAMPTZARRAYOID,
+     INT8ARRAYOID, INT8ARRAYOID,   BOOLOID,        JSONBOID,     TIMESTAMPTZOID,
+     INT8OID,      TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID,     TIMESTAMPTZOID}};
 
 pg::Statement select_names{
     "SELECT w.wallet FROM purser.wallet AS w"
     " WHERE w.account_id OPERATOR(pg_catalog.=) $1 ORDER BY w.wallet",
     {TEXTOID}};
+
+#define HOLD_PARTS(key, type)                                         \
+  " ARRAY(SELECT (p.value OPERATOR(pg_catalog.->>) '" key "')::" type \
+  "         FROM pg_catalog.jsonb_array_elements(h.parts) AS p)"
+pg::Statement select_open_holds{
+    "SELECT h.hold_id, h.expires_at," HOLD_PARTS("grant_id", "pg_catalog.int8") ","
+    HOLD_PARTS("kind", "pg_catalog.text") "," HOLD_PARTS("amount", "pg_catalog.text")
+    "  FROM purser.credit_hold AS h"
+    " WHERE h.account_id OPERATOR(pg_catalog.=) $1 AND h.wallet OPERATOR(pg_catalog.=) $2"
+    "   AND h.state OPERATOR(pg_catalog.=) 'open'"
+    " ORDER BY h.expires_at, h.hold_id",
+    {TEXTOID, TEXTOID}};
 
 pg::Statement insert_credit_grant{
     "INSERT INTO purser.credit_grant (account_id, wallet, grant_id, kind, priority, amount,"
@@ -109,6 +144,12 @@ pg::Statement select_credit_grant{
     " WHERE g.account_id OPERATOR(pg_catalog.=) $1 AND g.wallet OPERATOR(pg_catalog.=) $2"
     "   AND g.grant_id OPERATOR(pg_catalog.=) $3",
     {TEXTOID, TEXTOID, INT8OID}};
+
+void follow_cancel_policy(Wallet& wallet) {
+  if (wallet.subscription_until == end_of_time) return;
+  apply_cancel_policy(wallet.lots, cancel_policy(), wallet.subscription_until,
+                      wallet.last_subscribed_grant);
+}
 
 template <class Row>
 std::vector<Lot> read_lots(const Row& row) {
@@ -149,15 +190,45 @@ Wallet wallet_of(const Row& row) {
   wallet.head = pg::read_digest(row.datum(head_hash_column));
   wallet.lots = read_lots(row);
   wallet.subscription_until = pg::read_timestamptz(row.datum(subscription_until_column));
-  if (wallet.subscription_until != end_of_time)
-    apply_cancel_policy(wallet.lots, cancel_policy(), wallet.subscription_until);
+  wallet.last_subscribed_grant = pg::read_int8(row.datum(last_subscribed_grant_column));
+  wallet.holds_until = pg::read_timestamptz(row.datum(holds_until_column));
+  wallet.tail_until = pg::read_timestamptz(row.datum(tail_until_column));
+  wallet.allowance.due = pg::read_timestamptz(row.datum(allowance_due_column));
+  follow_cancel_policy(wallet);
   return wallet;
+}
+
+void read_allowance(const pg::Row& row, AllowanceState& state) {
+  state.allowance.amount = row.numeric(allowance_amount_column);
+  state.allowance.rollover.percent = row.numeric(rollover_percent_column);
+  if (!row.is_null(rollover_max_multiple_column))
+    state.allowance.rollover.max_multiple = row.numeric(rollover_max_multiple_column);
+  state.allowance.rollover.days = row.optional_int4(rollover_days_column);
+  state.period_start = row.timestamptz(period_start_column);
+  state.period_end = row.timestamptz(period_end_column);
+  state.subscribed = row.boolean(subscribed_column);
+}
+
+std::string allowance_json(const AllowanceState& state) {
+  const Rollover& rollover = state.allowance.rollover;
+  std::string json = "{\"amount\":" + state.allowance.amount.to_string() +
+                     ",\"percent\":" + rollover.percent.to_string();
+  if (rollover.max_multiple) json += ",\"max_multiple\":" + rollover.max_multiple->to_string();
+  if (rollover.days) json += ",\"days\":" + std::to_string(*rollover.days);
+  return json + ",\"from\":" + pg::json_timestamptz(state.period_start) +
+         ",\"until\":" + pg::json_timestamptz(state.period_end) +
+         ",\"subscribed\":" + (state.subscribed ? "true" : "false") + "}";
+}
+
+pg::Value allowance_column_of(const AllowanceState& state) {
+  return state.period_end == begin_of_time ? pg::null_value() : pg::jsonb(allowance_json(state));
 }
 
 std::optional<Wallet> first_wallet(const pg::Rows& rows) {
   if (rows.empty()) return std::nullopt;
   Wallet wallet = wallet_of(rows[0]);
   wallet.stored_tail.assign(wallet.lots.end() - rows[0].int4(lot_tail_column), wallet.lots.end());
+  if (!rows[0].is_null(allowance_column)) read_allowance(rows[0], wallet.allowance);
   return wallet;
 }
 
@@ -212,6 +283,12 @@ std::string tail_json(Lots lots) {
          json_member("held_micros", lots, held) + "}";
 }
 
+Instant first_end(Lots lots) {
+  Instant first = end_of_time;
+  for (const Lot& lot : lots) first = std::min(first, lot.expires_at);
+  return first;
+}
+
 bool is_stored(Lots tail, const Wallet& wallet) {
   return std::equal(tail.begin(), tail.end(), wallet.stored_tail.begin(), wallet.stored_tail.end());
 }
@@ -231,12 +308,10 @@ Wallet open_wallet(std::string_view account_id, std::string_view name, Instant n
   provision_account(account_id, now);
   const pg::Rows made =
       insert_wallet.run({pg::text(account_id), pg::text(name), pg::bytea(Digest{})});
-  // After the insert, whose share lock keeps the subscription as it is until the commit.
-  if (made.processed() == 1)
-    update_subscription_until.run(
-        {pg::text(account_id), pg::text(name), pg::timestamptz(subscription_until(account_id))});
   auto wallet = lock_wallet(account_id, name);
   if (!wallet) throw std::logic_error("wallet is gone after it was made");
+  // After the insert, whose share lock keeps the subscription as it is until the commit.
+  if (made.processed() == 1) wallet->subscription_until = subscription_until(account_id);
   return *wallet;
 }
 
@@ -247,9 +322,27 @@ std::vector<std::string> wallet_names(std::string_view account_id) {
   return names;
 }
 
-void store_subscription_until(const Wallet& wallet, Instant until) {
-  update_subscription_until.run(
-      {pg::text(wallet.account_id), pg::text(wallet.name), pg::timestamptz(until)});
+void load_holds(Wallet& wallet, View view) {
+  const std::initializer_list<pg::Value> key = {pg::text(wallet.account_id), pg::text(wallet.name)};
+  const pg::Rows rows =
+      view == View::newest ? select_open_holds.run(key) : select_open_holds.read(key);
+  wallet.holds.clear();
+  for (std::uint64_t i = 0; i < rows.size(); ++i) {
+    const pg::Row row = rows[i];
+    OpenHold hold{row.string(0), row.timestamptz(1), {}};
+    const auto ids = pg::read_int8_array(row.datum(2));
+    const auto kinds = pg::read_text_array(row.datum(3));
+    const auto amounts = pg::read_text_array(row.datum(4));
+    for (std::size_t part = 0; part < ids.size(); ++part)
+      hold.parts.push_back({ids[part], kinds.at(part), Amount::parse(amounts.at(part))});
+    wallet.holds.push_back(std::move(hold));
+  }
+}
+
+Instant first_expiry(const std::vector<OpenHold>& holds) {
+  Instant first = end_of_time;
+  for (const OpenHold& hold : holds) first = std::min(first, hold.expires_at);
+  return first;
 }
 
 void store_wallet(const Wallet& wallet) {
@@ -258,11 +351,26 @@ void store_wallet(const Wallet& wallet) {
   const bool keep_tail = is_stored(tail, wallet);
   const pg::Value tail_column =
       keep_tail || tail.empty() ? pg::null_value() : pg::jsonb(tail_json(tail));
-  update_wallet.run({pg::text(wallet.account_id), pg::text(wallet.name),
-                     pg::int8(wallet.last_entry_no), pg::int8(wallet.last_grant_id),
-                     pg::int8(wallet.balance.micros()), pg::bytea(wallet.head), lots.grant_ids,
-                     lots.kinds, lots.priorities, lots.expires_at, lots.remaining_micros,
-                     lots.held_micros, pg::boolean(keep_tail), tail_column});
+  update_wallet.run({pg::text(wallet.account_id),
+                     pg::text(wallet.name),
+                     pg::int8(wallet.last_entry_no),
+                     pg::int8(wallet.last_grant_id),
+                     pg::int8(wallet.balance.micros()),
+                     pg::bytea(wallet.head),
+                     lots.grant_ids,
+                     lots.kinds,
+                     lots.priorities,
+                     lots.expires_at,
+                     lots.remaining_micros,
+                     lots.held_micros,
+                     pg::boolean(keep_tail),
+                     tail_column,
+                     pg::timestamptz(wallet.subscription_until),
+                     pg::int8(wallet.last_subscribed_grant),
+                     pg::timestamptz(wallet.holds_until),
+                     pg::timestamptz(wallet.allowance.due),
+                     allowance_column_of(wallet.allowance),
+                     pg::timestamptz(first_end(tail))});
 }
 
 namespace {
@@ -318,7 +426,8 @@ Lot grant_template(const Wallet& wallet, std::int64_t grant_id) {
   const pg::Row row = rows[0];
   std::vector<Lot> lots{
       {grant_id, row.string(0), row.int4(1), row.timestamptz(2), Amount(), Amount()}};
-  apply_cancel_policy(lots, cancel_policy(), wallet.subscription_until);
+  apply_cancel_policy(lots, cancel_policy(), wallet.subscription_until,
+                      wallet.last_subscribed_grant);
   return lots[0];
 }
 

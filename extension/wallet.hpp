@@ -9,22 +9,31 @@
 #include "core/credits.hpp"
 #include "core/ledger.hpp"
 #include "core/quota.hpp"
+#include "core/wallet_time.hpp"
+#include "extension/account.hpp"
 #include "extension/pg/row.hpp"
 #include "extension/pg/statement.hpp"
 
 namespace purser {
 
-struct Wallet {
+// Lots, open holds and allowance, and what they belong to.
+struct Wallet : WalletInTime {
   std::string account_id;
   std::string name;
   AccountStatus status = AccountStatus::active;
   std::int64_t last_entry_no = 0;
-  std::int64_t last_grant_id = 0;
   Amount balance;                            // sum of the ledger
   Digest head{};                             // hash of the last entry
   Instant subscription_until = end_of_time;  // from then on the account has no live subscription
-  std::vector<Lot> lots;
+  Instant holds_until = end_of_time;         // when the next open hold expires
+  Instant tail_until = end_of_time;          // when the first of those stored aside expires
   std::vector<Lot> stored_tail;  // what is stored aside of them, written again when it differs
+
+  // Whether time has something to do to it. The open holds need not have been loaded.
+  bool is_due(Instant now) const {
+    return is_past(holds_until, now) || is_past(allowance.due, now) || is_past(tail_until, now) ||
+           has_expired(lots, now);
+  }
 };
 
 // The setting credits_on_cancel.
@@ -36,22 +45,25 @@ std::optional<Wallet> read_wallet(std::string_view account_id, std::string_view 
 // Locked FOR NO KEY UPDATE; nullopt when it does not exist.
 std::optional<Wallet> lock_wallet(std::string_view account_id, std::string_view name);
 
-// Locked, and made first when it does not exist (with its account).
+// Locked, and made first when it does not exist (with its account), then without an allowance.
 Wallet open_wallet(std::string_view account_id, std::string_view name, Instant now);
 
 // Every wallet of the account, by name.
 std::vector<std::string> wallet_names(std::string_view account_id);
 
-// The account's subscription ends at another time now: changes a locked wallet's row.
-void store_subscription_until(const Wallet& wallet, Instant until);
+// Loads the open holds, the soonest to expire first.
+void load_holds(Wallet& wallet, View view);
+
+// When the first of the holds expires; end_of_time without any.
+Instant first_expiry(const std::vector<OpenHold>& holds);
 
 // Writes a locked wallet back.
 void store_wallet(const Wallet& wallet);
 
 // The same row without planner and executor, and without a lock before it is written: read it,
 // plan, store it. Of a wallet of many grants it has the first lots only, those to be debited first;
-// so a charge may not suffice here and yet be good. store() is false when another transaction changed it meanwhile; nothing is
-// written then.
+// so a charge may not suffice here and yet be good. store() is false when another transaction
+// changed it meanwhile; nothing is written then.
 class WalletInPlace {
  public:
   // nullopt when the plain way is closed (see KeyedRow) or the wallet does not exist.

@@ -6,6 +6,7 @@ SET purser.now = '2026-03-10 12:00+00';
 SELECT count(purser.grant_credits('bad-a', 100, 'purchased', 'g'));
 SELECT count(purser.charge_credits('bad-a', 1, 'work', 'c', 'episode', 'e1'));
 INSERT INTO purser.account (account_id, role, created_at) VALUES ('bad-root', 'superadmin', purser.clock());
+SELECT count(purser.hold_credits('bad-a', 1, 'work', '1 day', 'bad-hold'));
 
 -- Every text argument of every function, with everything that is no identifier. Columns are SQLSTATEs, or ok.
 CREATE TEMP TABLE probe (function text, argument text, call text);
@@ -150,6 +151,20 @@ INSERT INTO probe VALUES
   ('charge_credits', 'resource_title', $$purser.charge_credits('bad-a', 1, 'work', 'bad', 'episode', 'e1', %s)$$),
   ('charge_credits', 'wallet', $$purser.charge_credits('bad-a', 1, 'work', 'bad', wallet => %s)$$),
   ('charge_credits', 'notes', $$purser.charge_credits('bad-a', 1, 'work', 'bad', notes => %s)$$),
+  ('hold_credits', 'account_id', $$purser.hold_credits(%s, 1, 'work', hold_id => 'bad')$$),
+  ('hold_credits', 'reason', $$purser.hold_credits('bad-a', 1, %s, hold_id => 'bad')$$),
+  ('hold_credits', 'hold_id', $$purser.hold_credits('bad-a', 1, 'work', hold_id => %s)$$),
+  ('hold_credits', 'resource_type', $$purser.hold_credits('bad-a', 1, 'work', '1 day', 'bad', %s, 'e1')$$),
+  ('hold_credits', 'resource_id', $$purser.hold_credits('bad-a', 1, 'work', '1 day', 'bad', 'episode', %s)$$),
+  ('hold_credits', 'resource_title', $$purser.hold_credits('bad-a', 1, 'work', '1 day', 'bad', 'episode', 'e1', %s)$$),
+  ('hold_credits', 'wallet', $$purser.hold_credits('bad-a', 1, 'work', hold_id => 'bad', wallet => %s)$$),
+  ('hold_credits', 'notes', $$purser.hold_credits('bad-a', 1, 'work', hold_id => 'bad', notes => %s)$$),
+  ('capture_credits', 'account_id', $$purser.capture_credits(%s, 'bad-hold', 0.01)$$),
+  ('capture_credits', 'hold_id', $$purser.capture_credits('bad-a', %s, 0.01)$$),
+  ('capture_credits', 'correlation_id', $$purser.capture_credits('bad-a', 'bad-hold', 0.01, %s, false)$$),
+  ('capture_credits', 'notes', $$purser.capture_credits('bad-a', 'bad-hold', 0.01, 'bad', false, notes => %s)$$),
+  ('release_credits', 'account_id', $$purser.release_credits(%s, 'bad-hold')$$),
+  ('release_credits', 'hold_id', $$purser.release_credits('bad-a', %s)$$),
   ('refund_credits', 'account_id', $$purser.refund_credits(%s, 'credits/2', 1, 'r', 'bad')$$),
   ('refund_credits', 'entry_id', $$purser.refund_credits('bad-a', %s, 1, 'r', 'bad')$$),
   ('refund_credits', 'reason', $$purser.refund_credits('bad-a', 'credits/2', 0.001, %s, 'bad')$$),

@@ -138,8 +138,10 @@ SELECT pg_temp.stock('end-never');
 SELECT purser.subscribe('end-new', 'endpro', 'tester'), purser.cancel_subscription('end-new', 'tester', true), pg_temp.stock('end-new');
 SELECT account_id, l.* FROM unnest('{end-never, end-new}'::text[]) AS account_id,
        pg_temp.looked(account_id, '2027-03-31 23:59:59.999999+00', '2027-04-01 00:00+00') AS l;
-SELECT tried($$SELECT purser.grant_credits('end-new', 5, 'monthly', 'late')$$);
-SELECT tried($$SELECT purser.grant_credits('end-new', 5, 'rollover', 'late', wallet => 'other')$$);
+-- What is granted afterwards did not come with it.
+SELECT balance_after FROM purser.grant_credits('end-new', 5, 'monthly', 'late-m');
+SELECT balance_after FROM purser.grant_credits('end-new', 5, 'rollover', 'late-r', wallet => 'other');
+SELECT purser.credit_balance('end-new') AS credits, purser.credit_balance('end-new', 'other') AS other;
 SELECT balance_after FROM purser.grant_credits('end-new', 5, 'purchased', 'late');
 SELECT purser.set_setting('credits_on_cancel', 'freeze', 'tester');
 SELECT balance_after FROM purser.grant_credits('end-new', 5, 'monthly', 'later', wallet => 'other');

@@ -6,6 +6,10 @@
 #include "core/error.hpp"
 #include "extension/pg/guard.hpp"
 
+extern "C" {
+#include "miscadmin.h"
+}
+
 namespace purser::pg {
 
 namespace {
@@ -129,6 +133,10 @@ Datum enter(FunctionCallInfo fcinfo, Body body) {
 void enter_callback(void (*body)(void*), void* argument) {
   Report report;
   if (!completed([&] { body(argument); }, report)) raise(report);
+}
+
+void check_for_interrupts() {
+  guarded([] { CHECK_FOR_INTERRUPTS(); });
 }
 
 }  // namespace purser::pg

@@ -47,6 +47,10 @@ auto guarded(Call&& call) {
   }
 }
 
+// Lets a cancellation or a termination through, where many turns may be taken without a call of
+// PostgreSQL.
+void check_for_interrupts();
+
 using Body = Datum (*)(FunctionCallInfo);
 
 // Runs the body of an SQL-callable function and reports what it throws.

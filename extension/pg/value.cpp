@@ -317,6 +317,11 @@ Amount Arguments::positive_amount(int i, const char* name) const {
   return value;
 }
 
+bool Arguments::flag(int i, const char* name) const {
+  require(i, name);
+  return DatumGetBool(datum(i));
+}
+
 std::int64_t Arguments::int8(int i, const char* name) const {
   require(i, name);
   return read_int8(datum(i));

@@ -105,6 +105,7 @@ class Arguments {
   std::vector<std::int64_t> int8s(int i, const char* name) const;
   Amount amount(int i, const char* name) const;
   Amount positive_amount(int i, const char* name) const;
+  bool flag(int i, const char* name) const;
   std::int64_t int8(int i, const char* name) const;
   std::int32_t int4(int i, const char* name) const;
   std::optional<std::int64_t> optional_int8(int i) const;

@@ -13,7 +13,7 @@ CREATE FUNCTION purser.grant_credits(
   LANGUAGE c VOLATILE SECURITY DEFINER
   AS 'MODULE_PATHNAME', 'purser_grant_credits';
 COMMENT ON FUNCTION purser.grant_credits(text, numeric, text, text, timestamptz, integer, text, text) IS
-  'Adds a grant to a wallet. kind: monthly, rollover, promotional, refund, adjustment or purchased, in the default order in which they are spent; priority (0 first, 100 last) overrides it. The same correlation id and request returns the first entry. PU005 for an id used for another request, PU013 for an amount that is not a positive decimal of at most 6 places, PU014 for unusable arguments and for monthly and rollover credits that would lapse at once (the setting credits_on_cancel), PU015 when the wallet has too many live grants.';
+  'Adds a grant to a wallet. kind: monthly, rollover, promotional, refund, adjustment or purchased, in the default order in which they are spent; priority (0 first, 100 last) overrides it. The same correlation id and request returns the first entry. PU005 for an id used for another request, PU013 for an amount that is not a positive decimal of at most 6 places, PU014 for unusable arguments, PU015 when the wallet has too many live grants.';
 
 CREATE FUNCTION purser.charge_credits(
   account_id text,
@@ -77,7 +77,8 @@ SELECT g.account_id, g.wallet, g.grant_id, g.kind, g.priority, g.amount,
  CROSS JOIN purser.credit_grant AS g
   LEFT JOIN LATERAL (
          SELECT l.grant_id,
-                g.kind IN ('monthly', 'rollover') AND w.subscription_until <= purser.clock() AS unsubscribed,
+                g.kind IN ('monthly', 'rollover') AND w.subscription_until <= purser.clock()
+                  AND g.grant_id <= w.last_subscribed_grant AS unsubscribed,
                 trim_scale(l.remaining_micros / 1000000.0) AS remaining,
                 trim_scale(l.held_micros / 1000000.0) AS held
            FROM purser.wallet AS w

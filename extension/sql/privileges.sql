@@ -42,6 +42,9 @@ GRANT EXECUTE ON FUNCTION
   purser.open_account(text, text, text),
   purser.admit(text, text),
   purser.charge_credits(text, numeric, text, text, text, text, text, jsonb, text, text),
+  purser.hold_credits(text, numeric, text, interval, text, text, text, text, text, text),
+  purser.capture_credits(text, text, numeric, text, boolean, jsonb, text),
+  purser.release_credits(text, text),
   purser.credit_balance(text, text, timestamptz),
   purser.invoice(text, text, text, text)
 TO purser_app, purser_admin;
@@ -92,8 +95,9 @@ TO purser_admin;
 -- setting purser.account_id, and none when it is not set.
 GRANT SELECT ON
   purser.account, purser.subscription, purser.feature_override, purser.entitlement, purser.entitlement_stripe,
-  purser.usage_period, purser.quota_hold, purser.wallet, purser.credit_grant, purser.ledger, purser.plan, purser.plan_version, purser.feature, purser.setting,
-  purser.usage_history, purser.grants, purser.ledger_entries
+  purser.usage_period, purser.quota_hold, purser.wallet, purser.credit_grant, purser.credit_hold,
+  purser.ledger, purser.plan, purser.plan_version, purser.feature, purser.setting,
+  purser.usage_history, purser.grants, purser.credit_holds, purser.ledger_entries
 TO purser_admin, purser_reader;
 -- The state of a grant is told by time.
 GRANT EXECUTE ON FUNCTION purser.clock() TO purser_reader;
@@ -106,7 +110,7 @@ DECLARE
   table_name text;
 BEGIN
   FOREACH table_name IN ARRAY ARRAY['account', 'subscription', 'feature_override', 'entitlement', 'entitlement_stripe',
-                                    'usage_period', 'quota_hold', 'wallet', 'credit_grant', 'ledger'] LOOP
+                                    'usage_period', 'quota_hold', 'wallet', 'credit_grant', 'credit_hold', 'ledger'] LOOP
     EXECUTE format('ALTER TABLE purser.%I ENABLE ROW LEVEL SECURITY', table_name);
     EXECUTE format('CREATE POLICY operators_see_all ON purser.%I FOR SELECT TO purser_admin USING (true)',
                    table_name);

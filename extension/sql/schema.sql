@@ -278,6 +278,11 @@ CREATE TABLE purser.wallet (
   wallet text COLLATE "C" NOT NULL,
   status text COLLATE "C" NOT NULL,
   subscription_until timestamptz NOT NULL DEFAULT 'infinity',
+  last_subscribed_grant bigint NOT NULL DEFAULT 9223372036854775807,
+  holds_until timestamptz NOT NULL DEFAULT 'infinity',
+  allowance_due timestamptz NOT NULL DEFAULT 'infinity',
+  tail_until timestamptz NOT NULL DEFAULT 'infinity',
+  allowance jsonb,
   last_grant_id bigint NOT NULL DEFAULT 0,
   lot_tail jsonb,
   lot_grant_ids bigint[] NOT NULL DEFAULT '{}',
@@ -292,7 +297,7 @@ CREATE TABLE purser.wallet (
   PRIMARY KEY (account_id, wallet)
 ) WITH (fillfactor = 50);
 ALTER TABLE purser.wallet ALTER COLUMN lot_tail SET STORAGE EXTERNAL;
-COMMENT ON TABLE purser.wallet IS 'One account''s wallet: live lots in debit order, the balance and the head of the ledger chain. Amounts are in millionths (micros). balance_micros is the sum of all ledger entries in millionths, holds and not yet written-off expiries included. subscription_until: from then on the account has no live subscription, infinity when none ends; whoever changes the subscription keeps it (_tell_wallets).';
+COMMENT ON TABLE purser.wallet IS 'One account''s wallet: live lots in debit order, the balance and the head of the ledger chain. Amounts are in millionths (micros). balance_micros is the sum of all ledger entries in millionths, holds and not yet written-off expiries included. subscription_until: from then on the account has no live subscription, infinity when none ends; whoever changes the subscription keeps it (_tell_wallets). last_subscribed_grant: grants after it came when that subscription was over. holds_until: when the next open hold expires. allowance: what the plan gives for the running period, with its bounds; allowance_due: when that has to be looked at again. tail_until: when the first grant in lot_tail ends.';
 
 CREATE VIEW purser._lots AS
 SELECT w.account_id, w.wallet, l.*
@@ -330,6 +335,31 @@ CREATE TABLE purser.credit_grant (
 );
 COMMENT ON TABLE purser.credit_grant IS 'Every grant as it was made; immutable. expires_at is infinity when it never expires.';
 
+CREATE TABLE purser.credit_hold (
+  account_id text COLLATE "C" NOT NULL,
+  hold_id text COLLATE "C" NOT NULL,
+  wallet text COLLATE "C" NOT NULL,
+  amount numeric NOT NULL CHECK (amount > 0),
+  captured numeric NOT NULL DEFAULT 0 CHECK (captured BETWEEN 0 AND amount),
+  state text COLLATE "C" NOT NULL CHECK (state IN ('open', 'captured', 'released', 'expired')),
+  allocations jsonb NOT NULL,
+  parts jsonb NOT NULL,
+  reason text NOT NULL,
+  resource_type text COLLATE "C",
+  resource_id text COLLATE "C",
+  resource_title text,
+  notes text,
+  fingerprint bytea NOT NULL,
+  expires_at timestamptz NOT NULL,
+  created_at timestamptz NOT NULL,
+  ended_at timestamptz,
+  PRIMARY KEY (account_id, hold_id),
+  CHECK ((ended_at IS NULL) = (state = 'open')),
+  CHECK ((state = 'open') OR parts = '[]')
+);
+CREATE INDEX credit_hold_open ON purser.credit_hold (account_id, wallet, expires_at) WHERE state = 'open';
+COMMENT ON TABLE purser.credit_hold IS 'Credits set aside for work in flight. allocations: what each grant bore when the hold was made; parts: what is still held of each. A hold ends once: captured (used up, or its last capture gave the rest back), released, or expired. An open hold whose expires_at has passed holds nothing any more, whether or not its row says expired yet.';
+
 -- ledger.cpp knows the columns by their order.
 CREATE TABLE purser.ledger (
   account_id text COLLATE "C" NOT NULL,
@@ -351,6 +381,7 @@ CREATE TABLE purser.ledger (
   effective_at timestamptz NOT NULL,
   fingerprint bytea,
   hash bytea NOT NULL,
+  hold_id text COLLATE "C",
   PRIMARY KEY (account_id, wallet, entry_no)
 );
 CREATE UNIQUE INDEX ledger_correlation ON purser.ledger (account_id, correlation_id);
@@ -358,6 +389,7 @@ CREATE INDEX ledger_resource ON purser.ledger (account_id, resource_type, resour
   WHERE resource_type IS NOT NULL;
 CREATE INDEX ledger_refund_of ON purser.ledger (account_id, wallet, refund_of)
   WHERE refund_of IS NOT NULL;
+CREATE INDEX ledger_hold ON purser.ledger (account_id, hold_id) WHERE hold_id IS NOT NULL;
 COMMENT ON TABLE purser.ledger IS 'Immutable debits and credits, numbered 1, 2, 3 … within each wallet and chained by hash; see purser.verify_ledger(). effective_at is when the balance changed: the instant of expiry for a lapsed grant, else created_at.';
 
 -- Audit and work ----------------------------------------------------------------------------------

@@ -144,6 +144,12 @@ CREATE FUNCTION purser._tell_wallets(account_id text) RETURNS void
 COMMENT ON FUNCTION purser._tell_wallets(text) IS
   'Internal. Tells the account''s wallets when its subscription ends, and writes off what has expired or lapsed before. The caller holds the account''s lock.';
 
+CREATE FUNCTION purser._settle_wallets(account_id text) RETURNS void
+  LANGUAGE c VOLATILE
+  AS 'MODULE_PATHNAME', 'purser_settle_wallets';
+COMMENT ON FUNCTION purser._settle_wallets(text) IS
+  'Internal. Writes down what time did to the wallets of an account whose row is locked.';
+
 CREATE FUNCTION purser._subscription_changed(account_id text) RETURNS void
   LANGUAGE sql
   SET search_path = pg_catalog, pg_temp
@@ -176,6 +182,11 @@ DECLARE
 BEGIN
   SELECT * INTO live FROM purser.subscription AS s
    WHERE s.account_id = _settle_subscription.account_id AND s.ended_at IS NULL FOR UPDATE;
+  IF EXISTS (SELECT FROM purser.wallet AS w WHERE w.account_id = _settle_subscription.account_id) THEN
+    -- The counters first, which are locked before wallets.
+    PERFORM purser._terms_changed(_settle_subscription.account_id);
+    PERFORM purser._settle_wallets(_settle_subscription.account_id);
+  END IF;
   IF live.turns_at IS NULL OR live.turns_at > purser.clock() THEN
     RETURN live;
   END IF;

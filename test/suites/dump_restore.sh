@@ -48,6 +48,7 @@ SELECT purser.grant_credits('tokyo', 20.000001, 'monthly', 'g1', '2026-02-10'), 
        purser.grant_credits('tokyo', 7, 'promotional', 'g3', wallet => 'tokens');
 SELECT purser.charge_credits('tokyo', 12, 'job', 'c1', 'episode', 'e1', 'Pilot "1"', '{"rate": 1.50}', notes => 'n');
 SELECT purser.refund_credits('tokyo', 'credits/3', 1, 'partly', 'r1');
+SELECT purser.hold_credits('tokyo', 2, 'job', '60 days', 'hold');
 SELECT purser.set_account_status('banned', 'banned', 'ops', 'abuse');
 SELECT purser.set_override('banned', 'messages', '9', '2100-01-01', 'gift', 'ops');
 SET purser.now = '2026-03-01 00:00+00';
