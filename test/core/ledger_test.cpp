@@ -61,6 +61,7 @@ TEST(ChainHash, CoversEveryField) {
       [](LedgerEntry& e) { e.fingerprint = Digest{1}; },
       [](LedgerEntry& e) { e.refund_of.reset(); },
       [](LedgerEntry& e) { e.refund_of = 4; },
+      [](LedgerEntry& e) { e.hold_id = "h"; },
       [](LedgerEntry& e) { e.created_at = 1'001; },
       [](LedgerEntry& e) { e.effective_at = 901; }};
   std::set<std::string> seen = {hashed_bytes(charge())};
@@ -80,7 +81,7 @@ TEST(ChainHash, CoversTheHashBefore) {
 // Hashes stored in wallets depend on these bytes: a change here needs a new layout name.
 TEST(ChainHash, LayoutIsFixed) {
   EXPECT_EQ(hashed_bytes(charge()),
-            "15:purser.ledger.2"
+            "15:purser.ledger.3"
             "8:previouss32:" +
                 std::string(32, '\0') +
                 "10:account_ids4:acme"
@@ -105,6 +106,7 @@ TEST(ChainHash, LayoutIsFixed) {
                 "14:correlation_idn"
                 "11:fingerprintn"
                 "9:refund_ofi1:3"
+                "7:hold_idn"
                 "10:created_ati4:1000"
                 "12:effective_ati3:900");
 }
