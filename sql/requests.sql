@@ -56,3 +56,16 @@ SELECT tried(format('SELECT purser.check_request(%L, %L)', 'req-a', r))
                     '{"charge": {"amount": 1, "reason": "x", "correlation_id": "c", "wallet": ""}}', '{"charge": {"amount": 1, "reason": "x", "correlation_id": "c", "resource_type": "e"}}']) AS r;
 SELECT * FROM standing();
 DROP FUNCTION standing;
+
+-- A hold instead of a charge, for work that is settled afterwards.
+SELECT count(purser.grant_credits('req-h', 5, 'purchased', 'g')), purser.subscribe('req-h', 'requests', 'tester') IS NOT NULL AS subscribed;
+SELECT part, name, allowed, remaining, "limit", resets_at, entry_id, hold_id FROM purser.check_request('req-h', '{"rate": {"whole": 1}, "quotas": {"minutes": 1}, "hold": {"amount": 4, "reason": "render", "ttl": "1 hour"}}', 'render-1');
+SELECT part, name, allowed, remaining, hold_id FROM purser.check_request('req-h', '{"rate": {"whole": 1}, "quotas": {"minutes": 1}, "hold": {"amount": 4, "reason": "render", "ttl": "1 hour"}}', 'render-1');
+SELECT part, name, allowed, reason, remaining FROM purser.check_request('req-h', '{"quotas": {"minutes": 1}, "hold": {"amount": 4, "reason": "render"}}', 'render-2');
+SELECT used FROM purser.check_quota('req-h', 'minutes');
+SELECT amount, balance_after FROM purser.capture_credits('req-h', 'render-1', 3);
+SELECT tried(format('SELECT purser.check_request(''req-h'', %L, ''render-3'')', r))
+  FROM unnest(ARRAY['{"hold": {}}', '{"hold": {"amount": 1, "reason": "x", "ttl": "soon"}}', '{"hold": {"amount": 1, "reason": "x", "ttl": "-1 hour"}}',
+                    '{"hold": {"amount": 1, "reason": "x", "breakdown": {}}}', '{"hold": {"amount": 1}}',
+                    '{"hold": {"amount": 1, "reason": "x"}, "charge": {"amount": 1, "reason": "x"}}']) AS r;
+SELECT count(*) AS open_holds FROM purser.credit_holds WHERE account_id = 'req-h' AND state = 'open';
