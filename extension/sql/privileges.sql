@@ -88,7 +88,10 @@ GRANT EXECUTE ON FUNCTION
   purser.refund_credits(text, text, numeric, text, text),
   purser.adjust_credits(text, numeric, text, text, text, text, timestamptz),
   purser.verify_ledger(text),
-  purser.reconcile(text)
+  purser.reconcile(text),
+  purser.import_credits(regclass, text, text, numeric, text, text, text, boolean),
+  purser.import_credit_rows(jsonb, text, text, numeric, text, text, text, boolean),
+  purser.import_report(text)
 TO purser_admin;
 
 -- Reading. The operator sees all rows; a reader sees those of the one account named in its

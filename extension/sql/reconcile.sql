@@ -324,6 +324,7 @@ COMMENT ON FUNCTION purser._reconcile_quotas(text) IS 'Internal. The rules of re
 CREATE FUNCTION purser.reconcile(account_id text DEFAULT NULL) RETURNS SETOF purser.violation
   LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
+  SET jit = off
 AS $$
 BEGIN
   IF reconcile.account_id IS NOT NULL THEN
