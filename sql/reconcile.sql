@@ -20,7 +20,13 @@ SELECT count(purser.grant_credits('books-b', 10, 'purchased', 'g'));
 -- Many grants, so that some are aside of the row.
 SELECT count(purser.grant_credits('books-many', 1, 'purchased', 'g' || n, priority => 30 - n)) FROM generate_series(1, 20) AS n;
 
+SELECT count(purser.grant_credits('books-hold', 10, kind, kind)) FROM unnest('{monthly, purchased}'::text[]) AS kind;
+SELECT hold_id, allocations FROM purser.hold_credits('books-hold', 15, 'work', '1 day', 'open');
+SELECT entry_id, allocations FROM purser.capture_credits('books-hold', 'open', 12, 'first', final => false);
+SELECT entry_id FROM purser.capture_credits('books-hold', (purser.hold_credits('books-hold', 2, 'work', '1 day', 'done')).hold_id, 1);
+
 SELECT * FROM purser.reconcile('books-a');
+SELECT * FROM purser.reconcile('books-hold');
 SELECT * FROM purser.reconcile('books-many');
 SELECT * FROM purser.reconcile('books-nobody');
 -- Everything the files before this one have written.
@@ -32,7 +38,7 @@ CREATE FUNCTION pg_temp.after(act text, account text DEFAULT 'books-a') RETURNS 
 AS $$
 BEGIN
   EXECUTE act;
-  RETURN QUERY SELECT v.path, v.rule, v.message FROM purser.reconcile(account) AS v ORDER BY v.path COLLATE "C", v.rule COLLATE "C";
+  RETURN QUERY SELECT v.path, v.rule, v.message FROM purser.reconcile(account) AS v ORDER BY v.path COLLATE "C", v.rule COLLATE "C", v.message COLLATE "C";
   IF (SELECT array_agg(v ORDER BY v) FROM purser.reconcile(account) AS v) IS DISTINCT FROM
      (SELECT array_agg(v ORDER BY v) FROM purser.reconcile() AS v WHERE v.path LIKE account || '%')
      OR EXISTS (SELECT FROM purser.reconcile('books-b')) THEN
@@ -109,6 +115,18 @@ SELECT column_name, value, v.*
          AS edits (column_name, value),
        LATERAL pg_temp.after(format('UPDATE purser.ledger SET %I = %s WHERE account_id = %L AND entry_no = 6', column_name, value, 'books-a')) AS v;
 SELECT * FROM pg_temp.after($$UPDATE purser.ledger SET refund_of = 4, resource_id = 'j2' WHERE account_id = 'books-a' AND entry_no = 9$$);
+
+-- Holds.
+SELECT column_name, value, v.*
+  FROM (VALUES ('captured', '11'), ('amount', '16'), ('parts', $$'[{"kind": "purchased", "amount": 4, "grant_id": 2}]'$$),
+               ('parts', $$'[{"kind": "monthly", "amount": 3, "grant_id": 1}]'$$), ('expires_at', '''2030-01-01'''), ('hold_id', '''other'''))
+         AS edits (column_name, value),
+       LATERAL pg_temp.after(format('UPDATE purser.credit_hold SET %I = %s WHERE account_id = %L AND hold_id = %L', column_name, value, 'books-hold', 'open'), 'books-hold') AS v;
+SELECT * FROM pg_temp.after($$UPDATE purser.credit_hold SET state = 'released', ended_at = created_at, parts = '[]' WHERE account_id = 'books-hold' AND hold_id = 'open'$$, 'books-hold');
+SELECT * FROM pg_temp.after($$DELETE FROM purser.credit_hold WHERE account_id = 'books-hold' AND hold_id = 'done'$$, 'books-hold');
+SELECT * FROM pg_temp.after($$UPDATE purser.wallet SET lot_held_micros[1] = 0, lot_remaining_micros[1] = lot_remaining_micros[1] + lot_held_micros[1] WHERE account_id = 'books-hold'$$, 'books-hold');
+SELECT * FROM pg_temp.after($$UPDATE purser.wallet SET holds_until = 'infinity' WHERE account_id = 'books-hold'$$, 'books-hold');
+SELECT * FROM pg_temp.after($$UPDATE purser.ledger SET direction = 'CREDIT' WHERE account_id = 'books-hold' AND hold_id = 'done'$$, 'books-hold');
 
 -- Counters.
 SELECT * FROM pg_temp.after($$UPDATE purser.entitlement SET lifetime = 0 WHERE account_id = 'books-a' AND feature = 'chat_messages'$$);

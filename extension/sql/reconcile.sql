@@ -36,7 +36,8 @@ BEGIN
   SELECT r.account_id || '/' || r.wallet, 'wallet_missing',
          format('there are rows in %s, and no wallet', string_agg(r.relation, ', ' ORDER BY r.relation))
     FROM (SELECT DISTINCT l.account_id, l.wallet, 'ledger' AS relation FROM purser.ledger AS l
-          UNION SELECT g.account_id, g.wallet, 'credit_grant' FROM purser.credit_grant AS g) AS r
+          UNION SELECT g.account_id, g.wallet, 'credit_grant' FROM purser.credit_grant AS g
+          UNION SELECT h.account_id, h.wallet, 'credit_hold' FROM purser.credit_hold AS h) AS r
    WHERE (asked IS NULL OR r.account_id = asked)
      AND NOT EXISTS (SELECT FROM purser.wallet AS w WHERE w.account_id = r.account_id AND w.wallet = r.wallet)
    GROUP BY r.account_id, r.wallet;
@@ -278,6 +279,83 @@ END
 $$;
 COMMENT ON FUNCTION purser._reconcile_refunds(text) IS 'Internal. The rules of reconcile() on refunds against their charges.';
 
+CREATE FUNCTION purser._reconcile_holds(asked text) RETURNS SETOF purser.violation
+  LANGUAGE plpgsql STABLE
+  SET search_path = pg_catalog, pg_temp
+  SET plan_cache_mode = force_custom_plan
+AS $$
+BEGIN
+  -- Holds against their captures.
+  RETURN QUERY
+  SELECT format('%s/%s/hold %s', h.account_id, h.wallet, h.hold_id), v.rule, v.message
+    FROM purser.credit_hold AS h
+    LEFT JOIN (SELECT l.account_id, l.hold_id, sum(l.amount) AS amount, count(*) FILTER (WHERE l.direction <> 'DEBIT') AS credits,
+                      min(l.wallet) AS wallet, max(l.wallet) AS last_wallet
+                 FROM purser.ledger AS l
+                WHERE l.hold_id IS NOT NULL AND (asked IS NULL OR l.account_id = asked)
+                GROUP BY l.account_id, l.hold_id) AS c ON c.account_id = h.account_id AND c.hold_id = h.hold_id
+   CROSS JOIN LATERAL (SELECT coalesce(sum(p.amount), 0) AS held
+                         FROM jsonb_to_recordset(h.parts) AS p (grant_id bigint, amount numeric)) AS parts
+   CROSS JOIN LATERAL (
+     SELECT 'hold_captured_mismatch', format('%s was captured, its entries sum to %s', h.captured, coalesce(c.amount, 0))
+      WHERE h.captured <> coalesce(c.amount, 0) OR c.credits > 0 OR c.wallet <> h.wallet OR c.last_wallet <> h.wallet
+     UNION ALL
+     SELECT 'hold_parts_mismatch', format('%s of %s was captured, and %s is held', h.captured, h.amount, parts.held)
+      WHERE h.state = 'open' AND parts.held <> h.amount - h.captured
+   ) AS v (rule, message)
+   WHERE asked IS NULL OR h.account_id = asked;
+
+  RETURN QUERY
+  SELECT format('%s/%s/%s', l.account_id, l.wallet, l.entry_no), 'capture_without_hold', format('there is no hold "%s"', l.hold_id)
+    FROM purser.ledger AS l
+   WHERE l.hold_id IS NOT NULL AND (asked IS NULL OR l.account_id = asked)
+     AND NOT EXISTS (SELECT FROM purser.credit_hold AS h WHERE h.account_id = l.account_id AND h.hold_id = l.hold_id);
+
+  -- What was captured and what is still held of a grant, against what the hold took from it.
+  RETURN QUERY
+  SELECT format('%s/%s/hold %s', account_id, wallet, hold_id), 'hold_of_other_grant',
+         format('the hold took %s from grant %s, %s of it is captured or held', coalesce(sum(b.taken), 0), b.grant_id, sum(b.used))
+    FROM (SELECT h.account_id, h.wallet, h.hold_id, p.grant_id, p.amount AS taken, 0 AS used
+            FROM purser.credit_hold AS h, jsonb_to_recordset(h.allocations) AS p (grant_id bigint, amount numeric)
+          UNION ALL
+          SELECT h.account_id, h.wallet, h.hold_id, p.grant_id, 0, p.amount
+            FROM purser.credit_hold AS h, jsonb_to_recordset(h.parts) AS p (grant_id bigint, amount numeric)
+          UNION ALL
+          SELECT l.account_id, l.wallet, l.hold_id, a.grant_id, 0, a.amount
+            FROM purser.ledger AS l
+            JOIN purser._allocations AS a ON a.account_id = l.account_id AND a.wallet = l.wallet AND a.entry_no = l.entry_no
+           WHERE l.hold_id IS NOT NULL AND a.amount IS NOT NULL) AS b
+   WHERE asked IS NULL OR account_id = asked
+   GROUP BY account_id, wallet, hold_id, b.grant_id
+  HAVING sum(b.used) > sum(b.taken);
+
+  -- Lots against the holds that hold of them, expired ones included until their wallet is next changed.
+  RETURN QUERY
+  SELECT format('%s/%s/grant %s', account_id, wallet, grant_id), 'held_mismatch',
+         format('%s is held, the open holds have %s', trim_scale(coalesce(lot.micros, 0) / 1000000.0), coalesce(open.amount, 0))
+    FROM (SELECT o.account_id, o.wallet, o.grant_id, sum(o.held_micros) AS micros
+            FROM purser._lots AS o
+           WHERE asked IS NULL OR o.account_id = asked
+           GROUP BY o.account_id, o.wallet, o.grant_id) AS lot
+    FULL JOIN (SELECT h.account_id, h.wallet, p.grant_id, sum(p.amount) AS amount
+                 FROM purser.credit_hold AS h, jsonb_to_recordset(h.parts) AS p (grant_id bigint, amount numeric)
+                WHERE h.state = 'open' AND (asked IS NULL OR h.account_id = asked)
+                GROUP BY h.account_id, h.wallet, p.grant_id) AS open USING (account_id, wallet, grant_id)
+   WHERE coalesce(lot.micros, 0) <> coalesce(open.amount, 0) * 1000000;
+
+  RETURN QUERY
+  SELECT w.account_id || '/' || w.wallet, 'holds_until_mismatch',
+         format('the next hold expires at %s, the wallet says %s', coalesce(h.expires_at, 'infinity'), w.holds_until)
+    FROM purser.wallet AS w
+    LEFT JOIN (SELECT o.account_id, o.wallet, min(o.expires_at) AS expires_at
+                 FROM purser.credit_hold AS o
+                WHERE o.state = 'open'
+                GROUP BY o.account_id, o.wallet) AS h ON h.account_id = w.account_id AND h.wallet = w.wallet
+   WHERE (asked IS NULL OR w.account_id = asked) AND w.holds_until <> coalesce(h.expires_at, 'infinity');
+END
+$$;
+COMMENT ON FUNCTION purser._reconcile_holds(text) IS 'Internal. The rules of reconcile() on holds of credits.';
+
 CREATE FUNCTION purser._reconcile_quotas(asked text) RETURNS SETOF purser.violation
   LANGUAGE plpgsql STABLE
   SET search_path = pg_catalog, pg_temp
@@ -335,8 +413,9 @@ BEGIN
   RETURN QUERY SELECT * FROM purser._reconcile_entries(reconcile.account_id);
   RETURN QUERY SELECT * FROM purser._reconcile_grants(reconcile.account_id);
   RETURN QUERY SELECT * FROM purser._reconcile_refunds(reconcile.account_id);
+  RETURN QUERY SELECT * FROM purser._reconcile_holds(reconcile.account_id);
   RETURN QUERY SELECT * FROM purser._reconcile_quotas(reconcile.account_id);
 END
 $$;
 COMMENT ON FUNCTION purser.reconcile(text) IS
-  'Proves the books and the counters of one account, or of all, and names each violation of each rule. Rows: account_missing, wallet_missing, status_mismatch. Wallets: balance_mismatch, lots_mismatch, head_mismatch, grants_mismatch, lot_negative, lots_out_of_order, lot_duplicate, lot_without_grant, lot_differs. Entries: entry_missing, direction_unknown, amount_invalid, balance_negative, entry_balance_mismatch, allocations_mismatch, allocations_unreadable. Grants: grant_missing, grant_mismatch, grant_overdrawn, grant_used_early, lot_mismatch. Refunds: refund_not_of_charge, refund_of_other_resource, refund_exceeds_charge, refund_to_other_grant. Counters: entitlement_missing, lifetime_mismatch, quota_held_mismatch, stripes_mismatch, stripe_overdrawn. No row means all of them hold, in one snapshot. Locks nothing and blocks nobody. It does not recompute hashes: an edit that keeps every sum is for verify_ledger().';
+  'Proves the books and the counters of one account, or of all, and names each violation of each rule. Rows: account_missing, wallet_missing, status_mismatch. Wallets: balance_mismatch, lots_mismatch, head_mismatch, grants_mismatch, lot_negative, lots_out_of_order, lot_duplicate, lot_without_grant, lot_differs. Entries: entry_missing, direction_unknown, amount_invalid, balance_negative, entry_balance_mismatch, allocations_mismatch, allocations_unreadable. Grants: grant_missing, grant_mismatch, grant_overdrawn, grant_used_early, lot_mismatch. Refunds: refund_not_of_charge, refund_of_other_resource, refund_exceeds_charge, refund_to_other_grant. Holds: hold_captured_mismatch, hold_parts_mismatch, hold_of_other_grant, capture_without_hold, held_mismatch, holds_until_mismatch. Counters: entitlement_missing, lifetime_mismatch, quota_held_mismatch, stripes_mismatch, stripe_overdrawn. No row means all of them hold, in one snapshot. Locks nothing and blocks nobody. It does not recompute hashes: an edit that keeps every sum is for verify_ledger().';
