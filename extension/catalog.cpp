@@ -39,6 +39,27 @@ pg::Statement select_plan_version{
     " WHERE plan OPERATOR(pg_catalog.=) $1 AND version OPERATOR(pg_catalog.=) $2",
     {TEXTOID, INT4OID}};
 
+pg::Statement select_rate_cards{
+    "SELECT rate_card, version, effective_from FROM purser.rate_card_version"
+    " ORDER BY rate_card, effective_from, version",
+    {}};
+
+pg::Statement select_rate_card{
+    "SELECT definition FROM purser.rate_card_version"
+    " WHERE rate_card OPERATOR(pg_catalog.=) $1 AND version OPERATOR(pg_catalog.=) $2",
+    {TEXTOID, INT4OID}};
+
+std::shared_ptr<const RateCard> stored_rate_card(std::string_view name, int version) {
+  pg::Spi spi;
+  const pg::Rows rows = select_rate_card.run({pg::text(name), pg::int4(version)});
+  auto card = std::make_shared<RateCard>();
+  if (rows.empty() || !read_rate_card(rows[0].jsonb(0), *card).empty())
+    throw std::logic_error("stored version " + std::to_string(version) + " of rate card " +
+                           std::string(name) + " is not valid");
+  card->name = name;
+  return card;
+}
+
 Feature stored_feature(const pg::Row& row) {
   Feature feature;
   const std::string code = row.string(0);
@@ -106,6 +127,20 @@ const PlanVersion* Catalog::cached_version(std::string_view plan, std::optional<
   return found == latest_.end() ? nullptr : found->second.get();
 }
 
+const PublishedCard& Catalog::rate_card(std::string_view name, Instant at) {
+  const auto found = rate_cards_.find(name);
+  PublishedCard* in_force = nullptr;
+  if (found != rate_cards_.end())
+    for (PublishedCard& published : found->second)
+      if (published.effective_from <= at) in_force = &published;
+  if (in_force == nullptr)
+    throw Error(
+        sqlstate::unknown_name, "rate card \"" + std::string(name) + "\" has no version in force",
+        {}, "Publish it with purser.publish_rate_card(); the setting rate_card names the card.");
+  if (!in_force->card) in_force->card = stored_rate_card(name, in_force->version);
+  return *in_force;
+}
+
 FeatureCatalog Catalog::load_features() {
   FeatureCatalog loaded;
   pg::Spi spi;
@@ -128,6 +163,11 @@ std::shared_ptr<Catalog> Catalog::load() {
     loaded->settings_.emplace(settings[i].string(0), settings[i].string(1));
   loaded->settings_.emplace("default_plan", "free");  // until they are set
   loaded->settings_.emplace("correction_days", "90");
+  loaded->settings_.emplace("rate_card", "default");
+  const pg::Rows cards = select_rate_cards.read({});
+  for (std::uint64_t i = 0; i < cards.size(); ++i)
+    loaded->rate_cards_[cards[i].string(0)].push_back(
+        {cards[i].int4(1), cards[i].timestamptz(2), nullptr});
   const pg::Rows plans = select_latest_plans.read({});
   for (std::uint64_t i = 0; i < plans.size(); ++i)
     loaded->latest_.emplace(plans[i].string(0), stored_version(plans[i], loaded->features_));

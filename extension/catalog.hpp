@@ -12,11 +12,21 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "core/period.hpp"
 #include "core/plan.hpp"
+#include "core/rate_card.hpp"
 #include "extension/pg/statement.hpp"
 
 namespace purser {
+
+// A version of a rate card and from when it prices.
+struct PublishedCard {
+  int version = 0;
+  Instant effective_from = 0;
+  std::shared_ptr<const RateCard> card;  // read when it is first needed
+};
 
 class Catalog {
  public:
@@ -34,6 +44,10 @@ class Catalog {
   // The same from memory alone: null when it is not cached.
   const PlanVersion* cached_version(std::string_view plan, std::optional<int> pinned) const;
 
+  // The version of a rate card in force at an instant: of those effective by then the one that
+  // became so last, the higher version of two at once. PU012 when there is none.
+  const PublishedCard& rate_card(std::string_view name, Instant at);
+
   static std::shared_ptr<Catalog> load();
   // The declared features alone, whether or not the published plans agree with them.
   static FeatureCatalog load_features();
@@ -43,6 +57,8 @@ class Catalog {
   std::map<std::string, std::string, std::less<>> settings_;
   std::map<std::string, Version, std::less<>> latest_;
   std::map<std::pair<std::string, int>, Version, std::less<>> pinned_;
+  std::map<std::string, std::vector<PublishedCard>, std::less<>>
+      rate_cards_;  // as they come in force
 };
 
 // The catalog as of now.

@@ -8,6 +8,8 @@ SELECT count(purser.charge_credits('bad-a', 1, 'work', 'c', 'episode', 'e1'));
 INSERT INTO purser.account (account_id, role, created_at) VALUES ('bad-root', 'superadmin', purser.clock());
 SELECT count(purser.hold_credits('bad-a', 1, 'work', '1 day', 'bad-hold'));
 
+SELECT purser.publish_rate_card('bad-card', '{"operations": {"bad-op": {"unit": "s", "rate": 0.001}}}', 'tester', 'x') -> 'version' AS version;
+SELECT purser.set_setting('rate_card', 'bad-card');
 -- Every text argument of every function, with everything that is no identifier. Columns are SQLSTATEs, or ok.
 CREATE TEMP TABLE probe (function text, argument text, call text);
 INSERT INTO probe VALUES
@@ -175,6 +177,35 @@ INSERT INTO probe VALUES
   ('invoice', 'resource_type', $$purser.invoice('bad-a', %s, 'e1')$$),
   ('invoice', 'resource_id', $$purser.invoice('bad-a', 'episode', %s)$$),
   ('invoice', 'wallet', $$purser.invoice('bad-a', 'episode', 'e1', %s)$$),
+  ('charge_operation', 'account_id', $$purser.charge_operation(%s, 'bad-op', 1, 'bad')$$),
+  ('charge_operation', 'operation', $$purser.charge_operation('bad-a', %s, 1, 'bad')$$),
+  ('charge_operation', 'correlation_id', $$purser.charge_operation('bad-a', 'bad-op', 1, %s)$$),
+  ('charge_operation', 'resource_type', $$purser.charge_operation('bad-a', 'bad-op', 1, 'bad', '{}', %s, 'e1')$$),
+  ('charge_operation', 'resource_id', $$purser.charge_operation('bad-a', 'bad-op', 1, 'bad', '{}', 'episode', %s)$$),
+  ('charge_operation', 'resource_title', $$purser.charge_operation('bad-a', 'bad-op', 1, 'bad', '{}', 'episode', 'e1', %s)$$),
+  ('charge_operation', 'wallet', $$purser.charge_operation('bad-a', 'bad-op', 1, 'bad', wallet => %s)$$),
+  ('charge_operation', 'notes', $$purser.charge_operation('bad-a', 'bad-op', 1, 'bad', notes => %s)$$),
+  ('charge_operation_batch', 'account_id', $$purser.charge_operation_batch(%s, 'bad-op', '{1}', 'bad')$$),
+  ('charge_operation_batch', 'operation', $$purser.charge_operation_batch('bad-a', %s, '{1}', 'bad')$$),
+  ('charge_operation_batch', 'correlation_id', $$purser.charge_operation_batch('bad-a', 'bad-op', '{1}', %s)$$),
+  ('charge_operation_batch', 'resource_type', $$purser.charge_operation_batch('bad-a', 'bad-op', '{1}', 'bad', '{}', %s, 'e1')$$),
+  ('charge_operation_batch', 'resource_id', $$purser.charge_operation_batch('bad-a', 'bad-op', '{1}', 'bad', '{}', 'episode', %s)$$),
+  ('charge_operation_batch', 'resource_title', $$purser.charge_operation_batch('bad-a', 'bad-op', '{1}', 'bad', '{}', 'episode', 'e1', %s)$$),
+  ('charge_operation_batch', 'wallet', $$purser.charge_operation_batch('bad-a', 'bad-op', '{1}', 'bad', wallet => %s)$$),
+  ('charge_operation_batch', 'notes', $$purser.charge_operation_batch('bad-a', 'bad-op', '{1}', 'bad', notes => %s)$$),
+  ('estimate_cost', 'account_id', $$purser.estimate_cost(%s, 'bad-op', 1)$$),
+  ('estimate_cost', 'operation', $$purser.estimate_cost('bad-a', %s, 1)$$),
+  ('estimate_cost', 'wallet', $$purser.estimate_cost('bad-a', 'bad-op', 1, wallet => %s)$$),
+  ('estimate_cost_batch', 'account_id', $$purser.estimate_cost_batch(%s, 'bad-op', '{1}')$$),
+  ('estimate_cost_batch', 'operation', $$purser.estimate_cost_batch('bad-a', %s, '{1}')$$),
+  ('estimate_cost_batch', 'wallet', $$purser.estimate_cost_batch('bad-a', 'bad-op', '{1}', wallet => %s)$$),
+  ('publish_rate_card', 'card', $$purser.publish_rate_card(%s, '{}', 'tester', 'x', dry_run => true)$$),
+  ('publish_rate_card', 'actor', $$purser.publish_rate_card('bad', '{}', %s, 'x', dry_run => true)$$),
+  ('publish_rate_card', 'reason', $$purser.publish_rate_card('bad', '{}', 'tester', %s, dry_run => true)$$),
+  ('rate_card', 'card', $$purser.rate_card(%s)$$),
+  ('rate_card_history', 'card', $$purser.rate_card_history(%s)$$),
+  ('rate_card_diff', 'card', $$purser.rate_card_diff(%s, 1, 1)$$),
+  ('replay_rate_card', 'account_id', $$purser.replay_rate_card('{"operations": {}}', '2026-01-01', NULL, %s)$$),
   ('verify_ledger', 'account_id', $$purser.verify_ledger(%s)$$),
   ('reconcile', 'account_id', $$purser.reconcile(%s)$$),
   ('import_credits', 'batch', $$purser.import_credits('purser.quota_key', %s, 'tester')$$),

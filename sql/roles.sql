@@ -69,6 +69,8 @@ SELECT statement, array_agg(DISTINCT left(pg_temp.as_role(r, statement), 5)) AS 
          'SET session_replication_role = replica']) AS statement
  GROUP BY statement ORDER BY statement;
 
+SELECT purser.publish_rate_card('roles', '{"operations": {"role_free": {"unit": "s", "rate": 1, "free": 5, "period": "month"}, "role_work": {"unit": "s", "rate": 1}}}', 'me', 'x') -> 'version' AS version;
+SELECT purser.set_setting('rate_card', 'roles', 'me');
 -- An application reads no table at all, and no internal or administrative function answers it.
 SELECT c.oid::regclass AS readable FROM pg_class AS c
  WHERE c.relnamespace = 'purser'::regnamespace AND c.relkind IN ('r', 'v')
@@ -87,6 +89,8 @@ SELECT tried($$SELECT purser.verify_ledger()$$);
 SELECT tried($$SELECT purser.reconcile()$$);
 SELECT tried($$SELECT purser.import_credit_rows('[]', 'b', 'me')$$);
 SELECT tried($$SELECT purser.adjust_credits('role-a', 5, 'root', 'for me', 'x')$$);
+SELECT tried($$SELECT purser.publish_rate_card('role-card', '{}', 'me', 'x')$$);
+SELECT tried($$SELECT purser.replay_rate_card('{}', '2026-01-01')$$);
 SELECT tried($$SELECT purser.clear_rate_limits('role-a', NULL, 'me', 'x')$$);
 SELECT tried($$SELECT purser.rate_limit_status()$$);
 SELECT tried($$SELECT purser._account_changes('role-a')$$);
@@ -188,6 +192,11 @@ SELECT allowed FROM purser.admit('role-c');
 SELECT balance_after FROM purser.charge_credits('role-b', 1, 'work', 'c1', 'episode', 'e1', 'title', '{"a": 1}', 'credits', 'notes');
 SELECT balance_after, replayed FROM purser.charge_credits('role-b', 1, 'work', 'c1', 'episode', 'e1', 'title', '{"a": 1}', 'credits', 'notes');
 SELECT purser.credit_balance('role-b'), purser.credit_balance('role-b', 'credits', purser.clock());
+SELECT purser.estimate_cost('role-b', 'role_free', 5) IS NULL, purser.estimate_cost_batch('role-b', 'role_work', '{1, 2}') IS NULL;
+SELECT amount FROM purser.charge_operation('role-b', 'role_free', 5, 'op-free');
+SELECT amount, replayed FROM purser.charge_operation('role-b', 'role_free', 5, 'op-free');
+SELECT amount FROM purser.charge_operation_batch('role-b', 'role_work', '{0.1, 0.2}', 'op-work');
+SELECT purser.rate_card() IS NULL, purser.recomputed_amount('{}');
 SELECT purser.invoice('role-b', 'episode', 'e1') IS NULL;
 RESET SESSION AUTHORIZATION;
 DROP TABLE pg_temp.entitlement, pg_temp.text;
@@ -210,6 +219,12 @@ SELECT variant, accounts FROM purser.experiment_report('role-experiment');
 SELECT purser.close_experiment('role-experiment', 'me');
 SELECT purser.rollback_plan('role-plan', 1, 'me', 'x', true) IS NULL;
 SELECT rule FROM purser.validate_plan('{"name": "Role", "features": {"nothing": 1}}');
+SELECT rule FROM purser.validate_rate_card('{}');
+SELECT purser.publish_rate_card('role-card', '{"operations": {"role_work": {"unit": "s", "rate": 2}}}', 'me', 'x') OPERATOR(pg_catalog.->) 'version' IS NULL;
+SELECT purser.publish_rate_card('role-card', '{"operations": {"role_work": {"unit": "s", "rate": 3}}}', 'me', 'x', NULL, true) IS NULL;
+SELECT version, in_force FROM purser.rate_card_history('role-card');
+SELECT path, change FROM purser.rate_card_diff('role-card', 1, 1);
+SELECT operation, charges, charged FROM purser.replay_rate_card('{"operations": {"role_work": {"unit": "s", "rate": 3}}}', '2020-01-01', NULL, 'role-b');
 SELECT purser.set_setting('upgrade_url', 'https://example.com/upgrade');
 SELECT purser.stripe_quota('role-trap', 'minutes', 2, 'me');
 SELECT purser.clear_rate_limits('role-rate', '{role_scope}', 'me', 'x');

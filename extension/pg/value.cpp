@@ -100,6 +100,7 @@ constexpr ElementType int8_element{INT8OID, 8, true, 'd'};
 constexpr ElementType int4_element{INT4OID, 4, true, 'i'};
 constexpr ElementType timestamptz_element{TIMESTAMPTZOID, 8, true, 'd'};
 constexpr ElementType text_element{TEXTOID, -1, false, 'i'};
+constexpr ElementType numeric_element{NUMERICOID, -1, false, 'i'};
 
 Value array(std::vector<Datum> elements, const ElementType& type) {
   Datum* data = elements.data();
@@ -171,6 +172,13 @@ std::vector<std::string> read_text_array(Datum datum) {
   const Elements found = elements(datum, text_element);
   std::vector<std::string> result;
   for (int i = 0; i < found.count; ++i) result.emplace_back(read_text(found.values[i]));
+  return result;
+}
+
+std::vector<Amount> read_numeric_array(Datum datum) {
+  const Elements found = elements(datum, numeric_element);
+  std::vector<Amount> result;
+  for (int i = 0; i < found.count; ++i) result.push_back(read_numeric(found.values[i]));
   return result;
 }
 
@@ -291,6 +299,12 @@ std::vector<std::int64_t> Arguments::int8s(int i, const char* name) const {
   require(i, name);
   require_no_nulls(datum(i), name);
   return read_int8_array(datum(i));
+}
+
+std::vector<Amount> Arguments::amounts(int i, const char* name) const {
+  require(i, name);
+  require_no_nulls(datum(i), name);
+  return read_numeric_array(datum(i));
 }
 
 std::optional<std::string> Arguments::optional_id(int i, const char* name) const {

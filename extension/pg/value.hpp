@@ -68,6 +68,7 @@ Digest read_digest(Datum datum);
 std::vector<std::int64_t> read_int8_array(Datum datum);  // also of timestamptz
 std::vector<std::int32_t> read_int4_array(Datum datum);
 std::vector<std::string> read_text_array(Datum datum);
+std::vector<Amount> read_numeric_array(Datum datum);
 inline std::int64_t read_int8(Datum datum) {
   return DatumGetInt64(datum);
 }
@@ -103,6 +104,7 @@ class Arguments {
   // Arrays without NULLs.
   std::vector<std::string> ids(int i, const char* name) const;
   std::vector<std::int64_t> int8s(int i, const char* name) const;
+  std::vector<Amount> amounts(int i, const char* name) const;
   Amount amount(int i, const char* name) const;
   Amount positive_amount(int i, const char* name) const;
   bool flag(int i, const char* name) const;

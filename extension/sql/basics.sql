@@ -54,10 +54,10 @@ BEGIN ATOMIC
   SELECT coalesce((SELECT s.value FROM purser.setting AS s WHERE s.name = setting.name),
                   CASE setting.name WHEN 'default_plan' THEN 'free' WHEN 'correction_days' THEN '90'
                                     WHEN 'past_due_grace_days' THEN '7'
-                                    WHEN 'credits_on_cancel' THEN 'keep' END);
+                                    WHEN 'credits_on_cancel' THEN 'keep' WHEN 'rate_card' THEN 'default' END);
 END;
 COMMENT ON FUNCTION purser.setting(text) IS
-  'The value of a setting. Until they are set, default_plan is free, correction_days is 90, past_due_grace_days is 7, credits_on_cancel is keep, and the others are NULL.';
+  'The value of a setting. Until they are set, default_plan is free, correction_days is 90, past_due_grace_days is 7, credits_on_cancel is keep, rate_card is default, and the others are NULL.';
 
 CREATE FUNCTION purser.set_setting(name text, value text, actor text DEFAULT session_user) RETURNS void
   LANGUAGE plpgsql SECURITY DEFINER
@@ -65,14 +65,19 @@ CREATE FUNCTION purser.set_setting(name text, value text, actor text DEFAULT ses
 AS $$
 BEGIN
   IF purser._checked_id(set_setting.name, 'name') NOT IN ('default_plan', 'upgrade_url', 'correction_days',
-                                                            'past_due_grace_days', 'credits_on_cancel') THEN
+                                                            'past_due_grace_days', 'credits_on_cancel', 'rate_card') THEN
     RAISE EXCEPTION 'unknown setting "%"', set_setting.name
-      USING ERRCODE = 'PU012', HINT = 'Settings are default_plan, upgrade_url, correction_days, past_due_grace_days and credits_on_cancel.';
+      USING ERRCODE = 'PU012', HINT = 'Settings are default_plan, upgrade_url, correction_days, past_due_grace_days, credits_on_cancel and rate_card.';
   END IF;
   IF set_setting.name = 'default_plan'
      AND NOT EXISTS (SELECT FROM purser.plan AS p WHERE p.plan = set_setting.value) THEN
     RAISE EXCEPTION 'plan "%" is not published', set_setting.value
       USING ERRCODE = 'PU012', HINT = 'Publish it with purser.publish_plan() before it becomes the default.';
+  END IF;
+  IF set_setting.name = 'rate_card'
+     AND NOT EXISTS (SELECT FROM purser.rate_card AS c WHERE c.rate_card = set_setting.value) THEN
+    RAISE EXCEPTION 'rate card "%" is not published', set_setting.value
+      USING ERRCODE = 'PU012', HINT = 'Publish it with purser.publish_rate_card() first.';
   END IF;
   IF set_setting.name = 'correction_days' AND set_setting.value !~ '^[0-9]{1,4}$' THEN
     RAISE EXCEPTION 'correction_days must be a number of days, not "%"', set_setting.value
@@ -94,4 +99,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION purser.set_setting(text, text, text) IS
-  'Changes a setting: default_plan (plan of accounts without a subscription), upgrade_url (where http_body() sends people), correction_days (for how many days past usage can be recorded or corrected) past_due_grace_days (how long an account that did not pay keeps its plan) or credits_on_cancel (what becomes of monthly and rollover credits while an account that was subscribed is not: keep, they stay until they expire; freeze, they wait for its next subscription; lapse, they are lost at the instant it ended). Takes effect everywhere with the commit.';
+  'Changes a setting: default_plan (plan of accounts without a subscription), upgrade_url (where http_body() sends people), correction_days (for how many days past usage can be recorded or corrected), rate_card (the card that prices operations), past_due_grace_days (how long an account that did not pay keeps its plan) or credits_on_cancel (what becomes of monthly and rollover credits while an account that was subscribed is not: keep, they stay until they expire; freeze, they wait for its next subscription; lapse, they are lost at the instant it ended). Takes effect everywhere with the commit.';

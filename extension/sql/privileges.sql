@@ -46,6 +46,12 @@ GRANT EXECUTE ON FUNCTION
   purser.capture_credits(text, text, numeric, text, boolean, jsonb, text),
   purser.release_credits(text, text),
   purser.credit_balance(text, text, timestamptz),
+  purser.estimate_cost(text, text, numeric, jsonb, text),
+  purser.estimate_cost_batch(text, text, numeric[], jsonb, text),
+  purser.charge_operation(text, text, numeric, text, jsonb, text, text, text, text, text),
+  purser.charge_operation_batch(text, text, numeric[], text, jsonb, text, text, text, text, text),
+  purser.rate_card(text, timestamptz),
+  purser.recomputed_amount(jsonb),
   purser.invoice(text, text, text, text)
 TO purser_app, purser_admin;
 
@@ -56,6 +62,11 @@ GRANT EXECUTE ON FUNCTION
   purser.validate_plan(jsonb),
   purser.publish_plan(text, jsonb, text, text, boolean),
   purser.plan_history(text),
+  purser.validate_rate_card(jsonb),
+  purser.publish_rate_card(text, jsonb, text, text, timestamptz, boolean),
+  purser.rate_card_history(text),
+  purser.rate_card_diff(text, integer, integer),
+  purser.replay_rate_card(jsonb, timestamptz, timestamptz, text),
   purser.create_code(text, text, jsonb, integer, timestamptz, boolean, text),
   purser.deactivate_code(text, text),
   purser.declare_experiment(text, jsonb, text),
@@ -99,7 +110,7 @@ TO purser_admin;
 GRANT SELECT ON
   purser.account, purser.subscription, purser.feature_override, purser.entitlement, purser.entitlement_stripe,
   purser.usage_period, purser.quota_hold, purser.wallet, purser.credit_grant, purser.credit_hold,
-  purser.ledger, purser.plan, purser.plan_version, purser.feature, purser.setting,
+  purser.ledger, purser.plan, purser.plan_version, purser.rate_card, purser.rate_card_version, purser.feature, purser.setting,
   purser.usage_history, purser.grants, purser.credit_holds, purser.ledger_entries
 TO purser_admin, purser_reader;
 -- The state of a grant is told by time.

@@ -122,6 +122,24 @@ CREATE TABLE purser.plan_version (
 );
 COMMENT ON TABLE purser.plan_version IS 'Every published version of every plan; immutable. The highest version is the one in force.';
 
+CREATE TABLE purser.rate_card (
+  rate_card text COLLATE "C" PRIMARY KEY,
+  created_at timestamptz NOT NULL
+);
+COMMENT ON TABLE purser.rate_card IS 'Rate cards that exist; what they say is in purser.rate_card_version.';
+
+CREATE TABLE purser.rate_card_version (
+  rate_card text COLLATE "C" NOT NULL REFERENCES purser.rate_card,
+  version integer NOT NULL CHECK (version > 0),
+  definition jsonb NOT NULL,
+  effective_from timestamptz NOT NULL,
+  actor text NOT NULL,
+  reason text NOT NULL,
+  published_at timestamptz NOT NULL,
+  PRIMARY KEY (rate_card, version)
+);
+COMMENT ON TABLE purser.rate_card_version IS 'Every published version of every rate card; immutable. In force is, of those effective by now, the one that became so last.';
+
 -- Accounts ----------------------------------------------------------------------------------------
 
 CREATE TABLE purser.account (
@@ -391,6 +409,33 @@ CREATE INDEX ledger_refund_of ON purser.ledger (account_id, wallet, refund_of)
   WHERE refund_of IS NOT NULL;
 CREATE INDEX ledger_hold ON purser.ledger (account_id, hold_id) WHERE hold_id IS NOT NULL;
 COMMENT ON TABLE purser.ledger IS 'Immutable debits and credits, numbered 1, 2, 3 … within each wallet and chained by hash; see purser.verify_ledger(). effective_at is when the balance changed: the instant of expiry for a lapsed grant, else created_at.';
+
+CREATE TABLE purser.operation_usage (
+  account_id text COLLATE "C" NOT NULL,
+  operation text COLLATE "C" NOT NULL,
+  period_start timestamptz NOT NULL,
+  period_end timestamptz NOT NULL,
+  used numeric NOT NULL,
+  PRIMARY KEY (account_id, operation)
+);
+COMMENT ON TABLE purser.operation_usage IS 'How many units of an operation an account has been charged for, free ones included, in the period that free units and volume tiers count by; the calendar month where the rate card names none. A row of a period that is over counts as 0.';
+
+CREATE TABLE purser.free_operation (
+  account_id text COLLATE "C" NOT NULL,
+  correlation_id text COLLATE "C" NOT NULL,
+  fingerprint bytea NOT NULL,
+  wallet text COLLATE "C" NOT NULL,
+  operation text COLLATE "C" NOT NULL,
+  balance_after numeric NOT NULL,
+  resource_type text COLLATE "C",
+  resource_id text COLLATE "C",
+  resource_title text,
+  breakdown jsonb NOT NULL,
+  notes text,
+  created_at timestamptz NOT NULL,
+  PRIMARY KEY (account_id, correlation_id)
+);
+COMMENT ON TABLE purser.free_operation IS 'Operations that cost nothing, with the answer a retry gets. They move no credits, so the ledger does not have them.';
 
 -- Audit and work ----------------------------------------------------------------------------------
 

@@ -49,6 +49,8 @@ SELECT purser.grant_credits('tokyo', 20.000001, 'monthly', 'g1', '2026-02-10'), 
 SELECT purser.charge_credits('tokyo', 12, 'job', 'c1', 'episode', 'e1', 'Pilot "1"', '{"rate": 1.50}', notes => 'n');
 SELECT purser.refund_credits('tokyo', 'credits/3', 1, 'partly', 'r1');
 SELECT purser.hold_credits('tokyo', 2, 'job', '60 days', 'hold');
+SELECT purser.publish_rate_card('default', '{"operations": {"speech": {"unit": "character", "rate": 1, "free": 100, "period": "year"}}}', 'ops', 'first');
+SELECT purser.charge_operation('tokyo', 'speech', 60, 'o1'), purser.charge_operation('tokyo', 'speech', 50, 'o2');
 SELECT purser.set_account_status('banned', 'banned', 'ops', 'abuse');
 SELECT purser.set_override('banned', 'messages', '9', '2100-01-01', 'gift', 'ops');
 SET purser.now = '2026-03-01 00:00+00';
@@ -80,6 +82,7 @@ compare() {
   alike "SELECT purser.feature_value('tokyo', 'pipeline'), purser.has_feature('tokyo', 'publish')" "features of a pinned version"
   alike "SELECT purser.invoice('tokyo', 'episode', 'e1')" "invoice"
   alike "SET purser.now = '2026-03-01'; SELECT purser.credit_balance('tokyo'), purser.credit_balance('tokyo', 'tokens'), purser.credit_balance('tokyo', 'credits', '2026-02-01')" "balances, now and then"
+  alike "SET purser.now = '2026-03-01'; SELECT purser.estimate_cost('tokyo', 'speech', 5)" "an estimate, with the free units used"
   alike "SELECT * FROM purser.admit('banned')" "the login gate"
   alike "SELECT grantee, privilege_type, table_name FROM information_schema.role_table_grants WHERE table_schema = 'purser' ORDER BY 1, 3, 2" "privileges"
   restored "SELECT count(*) FROM purser.verify_ledger()" 0 "the chains verify"
