@@ -311,17 +311,17 @@ std::string estimate(const std::string& account_id, const std::string& wallet_na
   const Breakdown breakdown = priced(list, request, counter.used);
   Wallet wallet = wallet_as_of(account_id, wallet_name, now);
   const Amount balance = spendable(wallet.lots, now);
-  LedgerEntry entry;
+  std::vector<Allocation> allocations;
   const bool enough = breakdown.amount <= balance;
   if (enough && breakdown.amount.is_positive())
-    entry.allocations = *debit(wallet.lots, breakdown.amount, now);
+    allocations = *debit(wallet.lots, breakdown.amount, now);
   const bool active = list.account.status == AccountStatus::active;
   return "{\"operation\": " + pg::json_string(request.operation) +
          ", \"wallet\": " + pg::json_string(wallet_name) +
          ", \"amount\": " + breakdown.amount.to_string() + ", \"balance\": " + balance.to_string() +
          ", \"affordable\": " + (enough && active ? "true" : "false") +
          ", \"shortfall\": " + (enough ? Amount() : breakdown.amount - balance).to_string() +
-         ", \"allocations\": " + entry_allocations_json(entry) +
+         ", \"allocations\": " + allocations_json(allocations) +
          ", \"breakdown\": " + to_json(breakdown) + "}";
 }
 
