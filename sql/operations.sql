@@ -56,6 +56,18 @@ SELECT amount, breakdown -> 'parts' AS parts FROM purser.charge_operation('op-a'
 SELECT amount, breakdown -> 'parts' AS parts FROM purser.charge_operation('op-a', 'bulk', 4, 'b2');
 SELECT amount, breakdown -> 'quantities' AS quantities FROM purser.charge_operation_batch('op-a', 'bulk', '{1, 2}', 'b3');
 
+-- RATE-7: hold what the work may cost, settle at what it did; failed work costs nothing.
+SELECT balance_after FROM purser.grant_credits('op-h', 100, 'purchased', 'g');
+SELECT state, amount FROM purser.hold_credits('op-h', (purser.estimate_cost('op-h', 'work', 10) ->> 'amount')::numeric, 'work', '1 hour', 'failed');
+SELECT purser.credit_balance('op-h') AS while_it_runs;
+SELECT state, captured FROM purser.release_credits('op-h', 'failed');
+SELECT purser.credit_balance('op-h') AS after_it_failed;
+SELECT state, amount FROM purser.hold_credits('op-h', (purser.estimate_cost('op-h', 'work', 10) ->> 'amount')::numeric, 'work', '1 hour', 'done');
+SELECT c.amount, c.balance_after, c.breakdown -> 'quantities' AS quantities
+  FROM purser.estimate_cost('op-h', 'work', 8) AS e,
+       purser.capture_credits('op-h', 'done', (e ->> 'amount')::numeric, breakdown => e -> 'breakdown') AS c;
+SELECT purser.credit_balance('op-h') AS after_it_was_done;
+
 -- Only an active account is charged, also for what costs nothing.
 SELECT purser.set_account_status('op-b', 'suspended', 'tester', 'x');
 SELECT tried($$SELECT purser.charge_operation('op-b', 'gift', 1, 'x1')$$);
