@@ -17,6 +17,11 @@ namespace purser {
 
 namespace {
 
+pg::Statement select_held_since{
+    "SELECT h.created_at FROM purser.credit_hold AS h"
+    " WHERE h.account_id OPERATOR(pg_catalog.=) $1 AND h.hold_id OPERATOR(pg_catalog.=) $2",
+    {TEXTOID, TEXTOID}};
+
 struct RefundRequest {
   std::string account_id, wallet, entry_id, correlation_id, reason;
   std::int64_t entry_no = 0;
@@ -72,11 +77,21 @@ Lot& find_or_add_lot(Wallet& wallet, std::int64_t grant_id) {
   return wallet.lots.back();
 }
 
+// When the credits of a charge were taken from their grants: what was held first was taken then,
+// and its grants may have ended before it was captured.
+Instant taken_at(const LedgerEntry& charge) {
+  if (!charge.hold_id) return charge.created_at;
+  const pg::Rows rows =
+      select_held_since.run({pg::text(charge.account_id), pg::text(*charge.hold_id)});
+  return rows.empty() ? charge.created_at : rows[0].timestamptz(0);
+}
+
 // When a new grant ends that stands for one that is lost: it lives as long as the old one still had
-// to live when it was charged.
+// to live when the credits were taken from it.
 Instant lives_on_until(const Lot& lost, const LedgerEntry& charge, Instant now) {
-  const Instant end = lost.ends_at() > charge.created_at ? lost.ends_at() : lost.expires_at;
-  return end == end_of_time ? end_of_time : now + (end - charge.created_at);
+  const Instant taken = taken_at(charge);
+  const Instant end = lost.ends_at() > taken ? lost.ends_at() : lost.expires_at;
+  return end == end_of_time ? end_of_time : now + (end - taken);
 }
 
 // Gives one part back to its grant. A grant that was lost meanwhile takes nothing back: the part

@@ -107,3 +107,13 @@ SELECT count(purser.hold_credits('ch-many', 1, 'work', '1 day', 'm' || n)) FROM 
 SELECT tried($$SELECT purser.hold_credits('ch-many', 1, 'work', '1 day', 'm1001')$$);
 SELECT pg_temp.lots('ch-many') AS lots;
 SELECT count(*) AS violations FROM purser.verify_ledger() WHERE path LIKE 'ch-%';
+
+-- What was held while its grant ended and captured afterwards can be refunded to be used: it lives as long as it still had to
+-- live when it was held, and is not lost again at once.
+SET purser.now = '2026-05-01 00:00+00';
+SELECT count(purser.grant_credits('hold-ended', 10, 'promotional', 'g', '2026-05-02'));
+SELECT state FROM purser.hold_credits('hold-ended', 10, 'work', '10 days', 'long');
+SET purser.now = '2026-05-05 00:00+00';
+SELECT entry_id, amount FROM purser.capture_credits('hold-ended', 'long');
+SELECT amount, purser.credit_balance('hold-ended') AS before FROM purser.refund_credits('hold-ended', 'credits/2', 10, 'failed', 'r');
+SELECT purser.credit_balance('hold-ended') AS after, expires_at, state FROM purser.grants WHERE account_id = 'hold-ended' AND grant_id = 2;

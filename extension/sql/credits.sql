@@ -42,7 +42,7 @@ CREATE FUNCTION purser.refund_credits(
   LANGUAGE c VOLATILE SECURITY DEFINER
   AS 'MODULE_PATHNAME', 'purser_refund_credits';
 COMMENT ON FUNCTION purser.refund_credits(text, text, numeric, text, text) IS
-  'Gives a charge back, all that is left of it or a part, to the very grants it was taken from, last debited first. A part of a grant that has expired since becomes a new grant of kind refund which lives as long as the old one still had to live when it was charged. correlation_id is required. PU007 when more is asked than is left, PU012 for an unknown entry, PU005, PU013, PU014 as for charges.';
+  'Gives a charge back, all that is left of it or a part, to the very grants it was taken from, last debited first. A part of a grant that has expired since becomes a new grant of kind refund which lives as long as the old one still had to live when it was charged, or held for the charge. correlation_id is required. PU007 when more is asked than is left, PU012 for an unknown entry, PU005, PU013, PU014 as for charges.';
 
 CREATE FUNCTION purser.credit_balance(
   account_id text,
