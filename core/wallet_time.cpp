@@ -34,6 +34,8 @@ class Clockwork {
     const bool begins =
         before.period_end <= at || (terms.period.start == at && before.period_start != at);
     if (begins) end_period(at);
+    if (begins && before.period_end != begin_of_time)
+      wallet_.ended.push_back({before.period_start, at, 0});
     follow_subscription(before, terms.subscribed);
     if (begins)
       grant("monthly", Passing::allowance, terms.allowance.amount, terms.period.end, at);

@@ -21,6 +21,8 @@ struct WalletInTime {
   // Grants up to this one came while the account was subscribed, as far as that is over. The cancel
   // policy applies to them alone.
   std::int64_t last_subscribed_grant = every_grant;
+  // Periods of the allowance that ended and nobody was told of yet.
+  std::vector<Period> ended;
 };
 
 // Why an entry came by itself.

@@ -7,8 +7,10 @@
 #include <optional>
 #include <string>
 
+#include "core/error.hpp"
 #include "extension/catalog.hpp"
 #include "extension/pg/clock.hpp"
+#include "extension/pg/result.hpp"
 #include "extension/pg/statement.hpp"
 
 namespace purser {
@@ -77,6 +79,36 @@ AllowanceSource allowance_source(std::string_view account_id, std::string_view w
     if (!*plan) plan->emplace(account, name, now, view);
     return (*plan)->at(at);
   };
+}
+
+namespace {
+
+std::string rollover_json(const Rollover& rollover) {
+  std::string json = "{\"percent\":" + rollover.percent.to_string();
+  if (rollover.max_multiple) json += ",\"max_multiple\":" + rollover.max_multiple->to_string();
+  if (rollover.days) json += ",\"days\":" + std::to_string(*rollover.days);
+  return json + "}";
+}
+
+}  // namespace
+
+// allowance(account_id, wallet, at) → (allowance, rollover, period_start, period_end, subscribed)
+PURSER_FUNCTION(purser_allowance) {
+  const pg::Arguments arguments(fcinfo);
+  const std::string_view account_id = arguments.id(0, "account_id");
+  const std::string_view wallet = arguments.id(1, "wallet");
+  const Instant now = pg::now();
+  const Instant at = arguments.optional_timestamptz(2).value_or(now);
+  if (at == begin_of_time || at == end_of_time)
+    throw Error(sqlstate::invalid_argument, "argument \"at\" is infinite", {}, "Pass an instant.");
+  pg::Spi spi;
+  const AllowanceTerms terms = allowance_source(account_id, wallet, now, View::of_statement)(at);
+  const Rollover& rollover = terms.allowance.rollover;
+  return pg::composite(
+      fcinfo, {pg::numeric(terms.allowance.amount),
+               rollover.percent.is_zero() ? pg::null_value() : pg::jsonb(rollover_json(rollover)),
+               pg::timestamptz(terms.period.start), pg::timestamptz(terms.period.end),
+               pg::boolean(terms.subscribed)});
 }
 
 }  // namespace purser

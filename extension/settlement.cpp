@@ -37,6 +37,9 @@ pg::Statement expire_holds{
     "   AND state OPERATOR(pg_catalog.=) 'open' AND expires_at OPERATOR(pg_catalog.<=) $3",
     {TEXTOID, TEXTOID, TIMESTAMPTZOID}};
 
+pg::Statement emit_statement{"SELECT purser._emit_statement($1, $2, $3, $4)",
+                             {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
+
 void write_down(Wallet& wallet, const TimedEntry& passed, Instant now) {
   LedgerEntry entry;
   entry.direction = is_credit(passed.passing) ? Direction::credit : Direction::debit;
@@ -55,6 +58,10 @@ void write_down(Wallet& wallet, const TimedEntry& passed, Instant now) {
 void write_down(Wallet& wallet, const std::vector<TimedEntry>& passed, Instant now) {
   for (const TimedEntry& entry : passed) write_down(wallet, entry, now);
   drop_empty(wallet.lots);
+  for (const Period& period : wallet.ended)
+    emit_statement.run({pg::text(wallet.account_id), pg::text(wallet.name),
+                        pg::timestamptz(period.start), pg::timestamptz(period.end)});
+  wallet.ended.clear();
 }
 
 }  // namespace

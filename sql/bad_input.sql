@@ -7,6 +7,7 @@ SELECT count(purser.grant_credits('bad-a', 100, 'purchased', 'g'));
 SELECT count(purser.charge_credits('bad-a', 1, 'work', 'c', 'episode', 'e1'));
 INSERT INTO purser.account (account_id, role, created_at) VALUES ('bad-root', 'superadmin', purser.clock());
 SELECT count(purser.hold_credits('bad-a', 1, 'work', '1 day', 'bad-hold'));
+SELECT count(purser.request_refund('bad-a', 'it did not work', 'anna', '{credits/2}', request_id => 'bad-refund'));
 
 SELECT purser.publish_rate_card('bad-card', '{"operations": {"bad-op": {"unit": "s", "rate": 0.001}}}', 'tester', 'x') -> 'version' AS version;
 SELECT purser.set_setting('rate_card', 'bad-card');
@@ -173,6 +174,39 @@ INSERT INTO probe VALUES
   ('refund_credits', 'correlation_id', $$purser.refund_credits('bad-a', 'credits/2', 0.001, 'r', %s)$$),
   ('credit_balance', 'account_id', $$purser.credit_balance(%s)$$),
   ('credit_balance', 'wallet', $$purser.credit_balance('bad-a', %s)$$),
+  ('invoices', 'account_id', $$purser.invoices(%s)$$),
+  ('invoices', 'wallet', $$purser.invoices('bad-a', %s)$$),
+  ('invoices', 'before', $$purser.invoices('bad-a', before => %s)$$),
+  ('account_charges', 'account_id', $$purser.account_charges(%s)$$),
+  ('account_charges', 'wallet', $$purser.account_charges('bad-a', wallet => %s)$$),
+  ('allowance', 'account_id', $$purser.allowance(%s)$$),
+  ('allowance', 'wallet', $$purser.allowance('bad-a', %s)$$),
+  ('ledger_summary', 'account_id', $$purser.ledger_summary(%s)$$),
+  ('ledger_summary', 'wallet', $$purser.ledger_summary('bad-a', 1, %s)$$),
+  ('ledger_csv', 'account_id', $$purser.ledger_csv(%s)$$),
+  ('ledger_csv', 'wallet', $$purser.ledger_csv('bad-a', wallet => %s)$$),
+  ('account_overview', 'account_id', $$purser.account_overview(%s)$$),
+  ('account_overview', 'wallet', $$purser.account_overview('bad-a', %s)$$),
+  ('request_refund', 'account_id', $$purser.request_refund(%s, 'it did not work', 'anna', '{credits/2}')$$),
+  ('request_refund', 'reason', $$purser.request_refund('bad-a', %s, 'anna', '{credits/2}')$$),
+  ('request_refund', 'requested_by', $$purser.request_refund('bad-a', 'it did not work', %s, '{credits/2}')$$),
+  ('request_refund', 'entry_ids', $$purser.request_refund('bad-a', 'it did not work', 'anna', ARRAY[%s])$$),
+  ('request_refund', 'resource_type', $$purser.request_refund('bad-a', 'it did not work', 'anna', NULL, %s, 'e1')$$),
+  ('request_refund', 'resource_id', $$purser.request_refund('bad-a', 'it did not work', 'anna', NULL, 'episode', %s)$$),
+  ('request_refund', 'request_id', $$purser.request_refund('bad-a', 'it did not work', 'anna', '{credits/2}', request_id => %s)$$),
+  ('decide_refund', 'account_id', $$purser.decide_refund(%s, 'bad-refund', 'approve', 'tester')$$),
+  ('decide_refund', 'request_id', $$purser.decide_refund('bad-a', %s, 'approve', 'tester')$$),
+  ('decide_refund', 'decision', $$purser.decide_refund('bad-a', 'bad-refund', %s, 'tester')$$),
+  ('decide_refund', 'actor', $$purser.decide_refund('bad-a', 'bad-refund', 'approve', %s)$$),
+  ('decide_refund', 'reason', $$purser.decide_refund('bad-a', 'bad-refund', 'approve', 'tester', NULL, %s)$$),
+  ('refund_unfinished', 'account_id', $$purser.refund_unfinished(%s, 'credits/2', 0.5, 'r', 'bad')$$),
+  ('refund_unfinished', 'entry_id', $$purser.refund_unfinished('bad-a', %s, 0.5, 'r', 'bad')$$),
+  ('refund_unfinished', 'reason', $$purser.refund_unfinished('bad-a', 'credits/2', 0.5, %s, 'bad')$$),
+  ('refund_unfinished', 'correlation_id', $$purser.refund_unfinished('bad-a', 'credits/2', 0.5, 'r', %s)$$),
+  ('top_consumers', 'wallet', $$purser.top_consumers(wallet => %s)$$),
+  ('credits_by_month', 'wallet', $$purser.credits_by_month(wallet => %s)$$),
+  ('most_expensive_operations', 'wallet', $$purser.most_expensive_operations(wallet => %s)$$),
+  ('breakage', 'wallet', $$purser.breakage(wallet => %s)$$),
   ('invoice', 'account_id', $$purser.invoice(%s, 'episode', 'e1')$$),
   ('invoice', 'resource_type', $$purser.invoice('bad-a', %s, 'e1')$$),
   ('invoice', 'resource_id', $$purser.invoice('bad-a', 'episode', %s)$$),

@@ -52,7 +52,13 @@ GRANT EXECUTE ON FUNCTION
   purser.charge_operation_batch(text, text, numeric[], text, jsonb, text, text, text, text, text),
   purser.rate_card(text, timestamptz),
   purser.recomputed_amount(jsonb),
-  purser.invoice(text, text, text, text)
+  purser.invoice(text, text, text, text),
+  purser.invoices(text, text, text, integer),
+  purser.account_charges(text, timestamptz, timestamptz, text),
+  purser.allowance(text, text, timestamptz),
+  purser.ledger_summary(text, integer, text),
+  purser.ledger_csv(text, timestamptz, timestamptz, text),
+  purser.request_refund(text, text, text, text[], text, text, text)
 TO purser_app, purser_admin;
 
 -- The operator: plans, accounts, gifts and refunds.
@@ -98,6 +104,14 @@ GRANT EXECUTE ON FUNCTION
   purser.grant_credits(text, numeric, text, text, timestamptz, integer, text, text),
   purser.refund_credits(text, text, numeric, text, text),
   purser.adjust_credits(text, numeric, text, text, text, text, timestamptz),
+  purser.refund_unfinished(text, text, numeric, text, text),
+  purser.decide_refund(text, text, text, text, numeric, text),
+  purser.account_overview(text, text),
+  purser.top_consumers(timestamptz, timestamptz, text, integer),
+  purser.near_limit(integer, integer),
+  purser.credits_by_month(timestamptz, timestamptz, text),
+  purser.most_expensive_operations(timestamptz, timestamptz, text, integer),
+  purser.breakage(timestamptz, timestamptz, text),
   purser.verify_ledger(text),
   purser.reconcile(text),
   purser.import_credits(regclass, text, text, numeric, text, text, text, boolean),
@@ -110,12 +124,14 @@ TO purser_admin;
 GRANT SELECT ON
   purser.account, purser.subscription, purser.feature_override, purser.entitlement, purser.entitlement_stripe,
   purser.usage_period, purser.quota_hold, purser.wallet, purser.credit_grant, purser.credit_hold,
+  purser.refund_request, purser.refund_request_entry,
   purser.ledger, purser.plan, purser.plan_version, purser.rate_card, purser.rate_card_version, purser.feature, purser.setting,
   purser.usage_history, purser.grants, purser.credit_holds, purser.ledger_entries
 TO purser_admin, purser_reader;
 -- The state of a grant is told by time.
 GRANT EXECUTE ON FUNCTION purser.clock() TO purser_reader;
-GRANT SELECT ON purser.code, purser.code_redemption, purser.code_report, purser.experiment, purser.experiment_assignment
+GRANT SELECT ON purser.code, purser.code_redemption, purser.code_report, purser.experiment, purser.experiment_assignment,
+  purser.refund_queue
 TO purser_admin;
 GRANT SELECT ON purser.audit_event, purser.event, purser.job, purser.rate_bucket TO purser_admin;
 
@@ -124,7 +140,8 @@ DECLARE
   table_name text;
 BEGIN
   FOREACH table_name IN ARRAY ARRAY['account', 'subscription', 'feature_override', 'entitlement', 'entitlement_stripe',
-                                    'usage_period', 'quota_hold', 'wallet', 'credit_grant', 'credit_hold', 'ledger'] LOOP
+                                    'usage_period', 'quota_hold', 'wallet', 'credit_grant', 'credit_hold', 'refund_request',
+                                    'refund_request_entry', 'ledger'] LOOP
     EXECUTE format('ALTER TABLE purser.%I ENABLE ROW LEVEL SECURITY', table_name);
     EXECUTE format('CREATE POLICY operators_see_all ON purser.%I FOR SELECT TO purser_admin USING (true)',
                    table_name);

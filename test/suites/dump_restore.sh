@@ -48,6 +48,7 @@ SELECT purser.grant_credits('tokyo', 20.000001, 'monthly', 'g1', '2026-02-10'), 
        purser.grant_credits('tokyo', 7, 'promotional', 'g3', wallet => 'tokens');
 SELECT purser.charge_credits('tokyo', 12, 'job', 'c1', 'episode', 'e1', 'Pilot "1"', '{"rate": 1.50}', notes => 'n');
 SELECT purser.refund_credits('tokyo', 'credits/3', 1, 'partly', 'r1');
+SELECT purser.request_refund('tokyo', 'it did not work', 'anna', '{credits/3}');
 SELECT purser.hold_credits('tokyo', 2, 'job', '60 days', 'hold');
 SELECT purser.publish_rate_card('default', '{"operations": {"speech": {"unit": "character", "rate": 1, "free": 100, "period": "year"}}}', 'ops', 'first');
 SELECT purser.charge_operation('tokyo', 'speech', 60, 'o1'), purser.charge_operation('tokyo', 'speech', 50, 'o2');
