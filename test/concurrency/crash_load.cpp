@@ -127,6 +127,9 @@ int verify(const std::string& directory) {
                rows_of(session,
                        "SELECT correlation_id, count(*) FROM purser.ledger"
                        " WHERE direction = 'DEBIT' GROUP BY correlation_id HAVING count(*) > 1"));
+  verdict.rule("no hold is left open",
+               rows_of(session, "SELECT hold_id FROM purser.credit_hold WHERE state = 'open'"));
+  verdict.rule("the books reconcile", rows_of(session, "SELECT * FROM purser.reconcile()"));
   verdict.rule("the ledger verifies", rows_of(session, "SELECT * FROM purser.verify_ledger()"));
   return verdict.failed() ? 1 : 0;
 }

@@ -52,9 +52,18 @@ bool Customer::request(const std::string& id) {
   const std::string of = "('" + account_ + "', ";
   return connect() && step("BEGIN") &&
          step("SELECT purser.check_and_increment" + of + "'work_items', 1, '" + id + "')") &&
-         step("SELECT purser.charge_credits" + of + "0.000001, 'work', '" + id + "')") &&
+         pay(id) &&
          step("INSERT INTO work_item VALUES " + of + "'" + id + "') ON CONFLICT DO NOTHING") &&
          step("COMMIT");
+}
+
+// Every other request holds first what the work may cost, and captures what it did.
+bool Customer::pay(const std::string& id) {
+  const std::string of = "('" + account_ + "', ";
+  if (id.back() % 2 == 0)
+    return step("SELECT purser.charge_credits" + of + "0.000001, 'work', '" + id + "')");
+  return step("SELECT purser.hold_credits" + of + "0.000002, 'work', '1 hour', '" + id + "')") &&
+         step("SELECT purser.capture_credits" + of + "'" + id + "', 0.000001, '" + id + "')");
 }
 
 bool Customer::step(const std::string& sql) {

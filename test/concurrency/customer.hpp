@@ -1,6 +1,7 @@
 // A customer that keeps working while servers die under it: each request is one transaction of the
-// application's own row, one unit of quota and one charge, sent again under the same ids until an
-// answer arrives. It writes down what it sent and what was answered, and believes nothing else.
+// application's own row, one unit of quota and one charge or captured hold, sent again under the
+// same ids until an answer arrives. It writes down what it sent and what was answered, and believes
+// nothing else.
 #pragma once
 
 #include <functional>
@@ -30,6 +31,7 @@ class Customer {
 
  private:
   bool request(const std::string& id);
+  bool pay(const std::string& id);
   bool step(const std::string& sql);
   bool connect();
 

@@ -436,13 +436,15 @@ class History {
     std::string lots;
     for (const ModelLot& lot : model.lots)
       lots += (lots.empty() ? "" : ",") + std::to_string(lot.id) + ":" +
-              std::to_string(lot.remaining) + ":" + std::to_string(lot.held);
+              std::to_string(lot.remaining) + ":" + std::to_string(lot.held) + ":" +
+              std::to_string(lot.expires);
     return lots;
   }
 
   std::string lots_in_database() {
     return only(
-        session_.run("SELECT string_agg(concat_ws(':', grant_id, remaining_micros, held_micros), "
+        session_.run("SELECT string_agg(concat_ws(':', grant_id, remaining_micros, held_micros, "
+                     "purser_test_hour(expires_at)), "
                      "',' ORDER BY place)"
                      "  FROM purser._lots WHERE account_id = " +
                      literal(account_) + " AND wallet = " + literal(wallet_)));
@@ -470,7 +472,8 @@ class History {
         "       trunc(purser.credit_balance(" +
         literal(account_) +
         ", n.wallet) * 1000000),"
-        "       (SELECT string_agg(concat_ws(':', grant_id, remaining_micros, held_micros), ',' "
+        "       (SELECT string_agg(concat_ws(':', grant_id, remaining_micros, held_micros, "
+        "purser_test_hour(expires_at)), ',' "
         "ORDER BY place)"
         "          FROM purser._lots AS l WHERE l.account_id = w.account_id AND l.wallet = "
         "w.wallet),"
@@ -618,13 +621,19 @@ class Invariants : public testing::Test {
     const unsigned first = seed();
     const std::string run = "history-" + std::to_string(first) + "-";
     const int histories = histories_asked_for() + long_histories;
+    Session session;
+    session.run(
+        "CREATE OR REPLACE FUNCTION purser_test_hour(at timestamptz) RETURNS bigint LANGUAGE sql "
+        "RETURN"
+        " CASE WHEN isfinite(at) THEN extract(epoch FROM at - '2026-01-01 00:00Z')::bigint / 3600 "
+        "ELSE " +
+        std::to_string(never) + " END");
     std::atomic<int> next{0};
-    crowd(sessions, "SET timezone = 'UTC'", [&](int, Session& session) {
+    crowd(sessions, "SET timezone = 'UTC'", [&](int, Session& own) {
       for (int i = next++; i < histories && !findings->any_broken(); i = next++)
-        History(run + std::to_string(i), first + static_cast<unsigned>(i), session, *findings)
+        History(run + std::to_string(i), first + static_cast<unsigned>(i), own, *findings)
             .run(i < long_histories ? steps_of_long : steps_of_short);
     });
-    Session session;
     for (const char* check : {"reconcile", "verify_ledger"}) {
       const auto rows = session.run("SELECT path, rule, message FROM purser." + std::string(check) +
                                     "() WHERE path LIKE 'history-%'");

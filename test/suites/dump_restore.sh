@@ -87,6 +87,7 @@ compare() {
   alike "SELECT * FROM purser.admit('banned')" "the login gate"
   alike "SELECT grantee, privilege_type, table_name FROM information_schema.role_table_grants WHERE table_schema = 'purser' ORDER BY 1, 3, 2" "privileges"
   restored "SELECT count(*) FROM purser.verify_ledger()" 0 "the chains verify"
+  restored "SELECT count(*) FROM purser.reconcile()" 0 "the books reconcile"
 }
 
 go_on() {
