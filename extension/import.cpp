@@ -107,18 +107,32 @@ void require_fit(const ImportRequest& request, const Wallet& wallet, Instant at)
                                                     request.amount().to_string());
 }
 
-// The wallet locked, when the row may be imported.
-Wallet wallet_to_import_into(const ImportRequest& request, Instant at, Instant now) {
-  require_order(request, at, now);
+// The wallet locked; nullopt when a debit finds none. One that is new has passed the checks
+// already.
+std::optional<Wallet> lock_or_open(const ImportRequest& request, Instant at, Instant now) {
   std::optional<Wallet> wallet = lock_wallet(request.account_id, request.wallet);
-  if (!wallet && request.is_debit())
+  if (wallet || request.is_debit()) return wallet;
+  require_order(request, at, now);
+  return open_wallet(request.account_id, request.wallet, now);
+}
+
+// The entry made before, or the wallet to write to. Looked up with what the lock waited for.
+struct Plan {
+  std::optional<Outcome> before;
+  std::optional<Wallet> wallet;
+};
+
+Plan plan(const ImportRequest& request, Instant at, Instant now) {
+  std::optional<Wallet> wallet = lock_or_open(request, at, now);
+  if (auto before = earlier(request.account_id, request.correlation_id, request.fingerprint()))
+    return {before, std::nullopt};
+  if (!wallet)
     throw Error(
         sqlstate::insufficient_credits,
         "insufficient credits at that time: balance 0, required " + request.amount().to_string());
-  if (!wallet) wallet = open_wallet(request.account_id, request.wallet, now);
-  require_order(request, at, now);  // with what the lock waited for
+  require_order(request, at, now);
   require_fit(request, *wallet, at);
-  return *wallet;
+  return {std::nullopt, wallet};
 }
 
 LedgerEntry import_entry(const ImportRequest& request, Instant at, Instant now) {
@@ -166,20 +180,21 @@ PURSER_FUNCTION(purser_import_entry) {
   const Instant now = pg::now();
   std::optional<ImportRequest> request;
   std::optional<Outcome> outcome;
-  std::optional<Wallet> wallet;
   std::optional<Error> refusal;
-  int priority = 0;
   {
     pg::Spi spi;
+    Plan planned;
+    int priority = 0;
     try {
       request = read_request(pg::Arguments(fcinfo));
       priority = priority_of(*request);
-      outcome = earlier(request->account_id, request->correlation_id, request->fingerprint());
-      if (!outcome) wallet = wallet_to_import_into(*request, request->at.value_or(now), now);
+      planned = plan(*request, request->at.value_or(now), now);
     } catch (const Error& error) {
       refusal = error;
     }
-    if (wallet) outcome = write(*request, *wallet, priority, request->at.value_or(now), now);
+    outcome = planned.before;
+    if (planned.wallet)
+      outcome = write(*request, *planned.wallet, priority, request->at.value_or(now), now);
   }
   if (refusal)
     return pg::composite(fcinfo, {pg::text("rejected"), pg::null_value(), pg::text(refusal->code),

@@ -79,6 +79,20 @@ SELECT tried($$SELECT purser.import_credit_rows(NULL, 'b', 'ops')$$);
 SELECT status, code, message FROM purser.import_credit_rows('[1, null, [], {"row_key": "x"}]', 'b', 'ops');
 SELECT count(*) FROM purser.import_credit_rows('[]', 'b', 'ops');
 
+-- An account whose plan gives credits: its allowance begins with the first call that is no import, so that more of the past can
+-- be imported meanwhile.
+SELECT purser.publish_plan('import-plan', '{"name": "Import", "credits": {"credits": {"allowance": 100}}}', 'tester', 'x') ->> 'version' AS version;
+SELECT purser.setting('default_plan') AS default_plan \gset
+SELECT purser.set_setting('default_plan', 'import-plan', 'tester');
+SELECT status FROM purser.import_credit_rows('[{"row_key": "1", "account_id": "import-g", "quantity": 10, "at": "2025-01-01"}]', 'plan', 'ops');
+SET purser.now = '2026-03-10 16:00+00';
+SELECT status FROM purser.import_credit_rows('[{"row_key": "2", "account_id": "import-g", "quantity": -4, "at": "2025-02-01"}]', 'plan', 'ops');
+SELECT purser.credit_balance('import-g');
+SELECT allocations, balance_after FROM purser.charge_credits('import-g', 101, 'work', 'c');
+SELECT entry_id, direction, reason, amount, balance_after, effective_at FROM purser.ledger_entries WHERE account_id = 'import-g' ORDER BY effective_at, entry_id;
+SELECT status, code FROM purser.import_credit_rows('[{"row_key": "3", "account_id": "import-g", "quantity": 1, "at": "2025-03-01"}]', 'plan', 'ops');
+SELECT purser.set_setting('default_plan', :'default_plan', 'tester');
+
 -- The caller's rights decide what is read: whoever may import does not read with the owner's.
 CREATE TABLE public.import_secret (account_id text, row_key text, quantity numeric);
 INSERT INTO public.import_secret VALUES ('import-f', '1', 1);
