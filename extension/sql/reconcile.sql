@@ -94,11 +94,13 @@ BEGIN
     FROM purser.ledger AS l,
          LATERAL (SELECT coalesce(sum(p.amount), 0) AS total,
                          jsonb_typeof(l.allocations) = 'array'
-                         AND coalesce(bool_and(p.grant_id IS NOT NULL AND p.kind IS NOT NULL AND coalesce(p.amount > 0, false)), true) AS readable
+                         AND coalesce(bool_and(p.grant_id IS NOT NULL AND p.kind IS NOT NULL AND coalesce(p.amount > 0, false)), true)
+                           AS readable
                     FROM (SELECT CASE WHEN a ->> 'grant_id' ~ '^[0-9]{1,18}$' THEN (a ->> 'grant_id')::bigint END AS grant_id,
                                  a ->> 'kind' AS kind,
                                  CASE WHEN jsonb_typeof(a -> 'amount') = 'number' THEN (a -> 'amount')::numeric END AS amount
-                            FROM jsonb_array_elements(CASE jsonb_typeof(l.allocations) WHEN 'array' THEN l.allocations ELSE '[]' END) AS a) AS p
+                            FROM jsonb_array_elements(
+                                   CASE jsonb_typeof(l.allocations) WHEN 'array' THEN l.allocations ELSE '[]' END) AS a) AS p
          ) AS parts
    WHERE (asked IS NULL OR l.account_id = asked)
      AND (NOT parts.readable OR parts.total <> l.amount);

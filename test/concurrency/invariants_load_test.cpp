@@ -217,7 +217,8 @@ TEST_F(InvariantsUnderLoad, AHoldResolvesOnceInARace) {
     }
     EXPECT_EQ(ended.size(), 1U);
     EXPECT_LE(captured, 1);
-    EXPECT_EQ(ask("state FROM purser.credit_hold WHERE hold_id = " + hold), *ended.begin());
+    EXPECT_EQ(ask("state FROM purser.credit_hold WHERE account_id = 'race' AND hold_id = " + hold),
+              *ended.begin());
     EXPECT_EQ(
         ask("sum(captured) - " + before + " FROM purser.credit_hold WHERE account_id = 'race'"),
         captured == 1 ? "3" : "0");

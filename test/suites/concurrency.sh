@@ -5,7 +5,7 @@
 
 source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/common.sh"
 
-readonly DATABASE=purser_concurrency_$$ SECONDS_ALLOWED=240
+readonly DATABASE=purser_concurrency_$$ SECONDS_ALLOWED=360
 LOG=$(mktemp)
 
 clean_up() {
