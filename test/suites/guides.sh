@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# docs/limits.md is true: its SQL runs and answers what it says, its Python and Node are the examples' own, and the
-# tests of the examples pass on what examples/limits/setup.sql made. Without a package registry for Node at hand
-# that part is SKIPPED, and says so.
+# The guides in docs are true: their SQL runs and answers what they say, their Python and Node are the examples' own,
+# and the tests of examples/limits pass on what its setup.sql made. Without a package registry for Node at hand that
+# part is SKIPPED, and says so.
 
 source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/common.sh"
 
-readonly EXAMPLES=$ROOT/examples/limits NODE_PLACE=$BUILD/limits-guide
-readonly GUIDE_DATABASE=limits_guide_$$ EXAMPLE_DATABASE=limits_example_$$
+readonly GUIDES=(limits credits) EXAMPLES=$ROOT/examples/limits NODE_PLACE=$BUILD/limits-guide
+readonly GUIDE_DATABASE=guide_$$ EXAMPLE_DATABASE=limits_example_$$
 LOG=$(mktemp)
 passed=0 failed=0
 
 sql() { PGOPTIONS="-c client_min_messages=warning" run_psql -q -v ON_ERROR_STOP=1 "$@"; }
 
-# The guide makes roles, and roles belong to the cluster.
+# The guides make roles, and roles belong to the cluster.
 drop_all() {
   sql -d postgres -c "DROP DATABASE IF EXISTS $GUIDE_DATABASE WITH (FORCE)" \
     -c "DROP DATABASE IF EXISTS $EXAMPLE_DATABASE WITH (FORCE)" -c "DROP ROLE IF EXISTS my_app, my_operator"
@@ -36,11 +36,13 @@ count_log() {
   [[ $bad == 0 ]] || cat "$LOG"
 }
 
+# guide NAME: in a database of its own.
 guide() {
   local code=0
+  drop_all
   sql -d postgres -c "CREATE DATABASE $GUIDE_DATABASE"
-  PGDATABASE=$GUIDE_DATABASE "$PYTHON" "$ROOT/test/guides/check_guide" "$ROOT/docs/limits.md" >"$LOG" 2>&1 || code=$?
-  count_log "the guide" '^ok ' '^FAILED ' "$code"
+  PGDATABASE=$GUIDE_DATABASE "$PYTHON" "$ROOT/test/guides/check_guide" "$ROOT/docs/$1.md" >"$LOG" 2>&1 || code=$?
+  count_log "docs/$1.md" '^ok ' '^FAILED ' "$code"
 }
 
 set_up_example() {
@@ -86,8 +88,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap clean_up EXIT
 
-drop_all
-guide
+for name in "${GUIDES[@]}"; do guide "$name"; done
 set_up_example
 python_tests
 node_tests
