@@ -5,7 +5,7 @@
 
 source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/common.sh"
 
-readonly GUIDES=(limits credits) EXAMPLES=$ROOT/examples/limits NODE_PLACE=$BUILD/limits-guide
+readonly GUIDES=(limits credits ledger) EXAMPLES=$ROOT/examples/limits NODE_PLACE=$BUILD/limits-guide
 readonly GUIDE_DATABASE=guide_$$ EXAMPLE_DATABASE=limits_example_$$
 LOG=$(mktemp)
 passed=0 failed=0
