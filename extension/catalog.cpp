@@ -164,6 +164,9 @@ std::shared_ptr<Catalog> Catalog::load() {
   loaded->settings_.emplace("default_plan", "free");  // until they are set
   loaded->settings_.emplace("correction_days", "90");
   loaded->settings_.emplace("rate_card", "default");
+  loaded->settings_.emplace("low_balance", "100");
+  loaded->low_balance_ = Amount::parse(loaded->setting("low_balance"));
+  loaded->settings_.emplace("expiry_grace_days", "0");
   const pg::Rows cards = select_rate_cards.read({});
   for (std::uint64_t i = 0; i < cards.size(); ++i)
     loaded->rate_cards_[cards[i].string(0)].push_back(

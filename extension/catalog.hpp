@@ -36,6 +36,7 @@ class Catalog {
   const Feature& feature(std::string_view code) const;  // PU012 when it was never declared
   const std::map<std::string, Version, std::less<>>& plans() const { return latest_; }
   std::string_view setting(std::string_view name) const;  // empty when not set
+  Amount low_balance() const { return low_balance_; }     // the setting of that name
 
   // The version an account follows: the default plan when `plan` is absent, the latest version
   // unless it is pinned. PU012 when there is none. Loads a pinned version when it is not cached.
@@ -55,6 +56,7 @@ class Catalog {
  private:
   FeatureCatalog features_;
   std::map<std::string, std::string, std::less<>> settings_;
+  Amount low_balance_;
   std::map<std::string, Version, std::less<>> latest_;
   std::map<std::pair<std::string, int>, Version, std::less<>> pinned_;
   std::map<std::string, std::vector<PublishedCard>, std::less<>>

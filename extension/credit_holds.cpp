@@ -3,8 +3,8 @@
 // A hold takes from the grants a charge would take, and makes no ledger entry. What is captured
 // becomes one, and is gone; what is not goes back to its own grants, when the hold is captured for
 // good, released, or expires by time. Everything happens under the wallet's lock, so a hold ends
-// once, however many try. A hold made while the account was active can be captured when it no longer
-// is: the work was done for it.
+// once, however many try. A hold made while the account was active can be captured when it no
+// longer is: the work was done for it.
 //
 // Locks: account FOR SHARE only while a wallet is made, then the wallet, then the hold, then the
 // ledger; one wallet a call.
@@ -246,7 +246,7 @@ Datum hold_credits(FunctionCallInfo fcinfo, const HoldRequest& request) {
   load_holds(wallet, View::newest);
   if (const auto made = find_hold(request.account_id, request.hold_id)) {
     require_same(request, *made);
-    store_wallet(wallet);  // what time did is written down already
+    store(wallet, now);  // what time did is written down already
     return hold_datum(fcinfo, *made, held_amount(wallet, made->hold_id), true);
   }
   require_active(request.account_id, wallet.status);
@@ -258,7 +258,7 @@ Datum hold_credits(FunctionCallInfo fcinfo, const HoldRequest& request) {
   const Hold made = made_hold(request, *parts, now);
   wallet.holds.push_back({made.hold_id, made.expires_at, std::move(*parts)});
   wallet.holds_until = first_expiry(wallet.holds);
-  store_wallet(wallet);
+  store(wallet, now);
   return hold_datum(fcinfo, made, made.amount, false);
 }
 
@@ -318,7 +318,7 @@ Outcome capture_credits(const CaptureRequest& request) {
   const Instant now = pg::now();
   LockedHold locked = lock_hold(request.account_id, request.hold_id, now);
   if (auto outcome = earlier(request.account_id, request.correlation_id, fingerprint)) {
-    store_wallet(locked.wallet);
+    store(locked.wallet, now);
     return *outcome;
   }
   OpenHold& open = open_part(locked);
@@ -347,7 +347,7 @@ Datum release_credits(FunctionCallInfo fcinfo, const std::string& account_id,
     end_hold(locked, "released", now);
     store_hold(locked.hold, {});
   }
-  store_wallet(locked.wallet);
+  store(locked.wallet, now);
   return hold_datum(fcinfo, locked.hold, Amount(), replayed);
 }
 

@@ -11,7 +11,9 @@
 #include "core/credits.hpp"
 #include "core/error.hpp"
 #include "core/ledger.hpp"
+#include "core/ratelimit.hpp"
 #include "extension/account.hpp"
+#include "extension/catalog.hpp"
 #include "extension/charge.hpp"
 #include "extension/ledger.hpp"
 #include "extension/pg/clock.hpp"
@@ -97,6 +99,17 @@ void require_future(const GrantRequest& request, Instant now) {
               "Pass a later instant, or NULL for a grant that never expires.");
 }
 
+// How many days a grant can still be spent after the end that was announced.
+int grace_days(const GrantRequest& request) {
+  if (!request.expires_at || *request.expires_at == end_of_time) return 0;
+  return std::stoi(std::string(catalog()->setting("expiry_grace_days")));
+}
+
+Instant end_of_grant(const GrantRequest& request, int grace) {
+  if (!request.expires_at) return end_of_time;
+  return *request.expires_at + grace * microseconds_per_day;
+}
+
 Outcome grant_credits(const GrantRequest& request) {
   const int priority = grant_priority(request);
   const Digest fingerprint = request.fingerprint();
@@ -109,9 +122,9 @@ Outcome grant_credits(const GrantRequest& request) {
   if (auto before = earlier(request.account_id, request.correlation_id, fingerprint))
     return *before;
   require_room(wallet);
-  const Lot lot{
-      ++wallet.last_grant_id, request.kind, priority, request.expires_at.value_or(end_of_time),
-      request.amount,         Amount()};
+  const int grace = grace_days(request);
+  const Lot lot{++wallet.last_grant_id,       request.kind,   priority,
+                end_of_grant(request, grace), request.amount, Amount()};
   wallet.lots.push_back(lot);
   sort_in_debit_order(wallet.lots);
   LedgerEntry entry;
@@ -123,7 +136,7 @@ Outcome grant_credits(const GrantRequest& request) {
   entry.correlation_id = request.correlation_id;
   entry.created_at = entry.effective_at = now;
   return settle(wallet, std::move(entry), fingerprint, [&](const LedgerEntry& stored) {
-    insert_grant(wallet, {lot, stored.entry_no, now});
+    insert_grant(wallet, {lot, stored.entry_no, now, grace});
   });
 }
 
@@ -160,7 +173,8 @@ std::optional<Outcome> charge_in_place(const ChargeRequest& request, const Diges
       wallet->is_due(now))
     return std::nullopt;
   auto allocations = debit(wallet->lots, request.amount, now);
-  if (!allocations || ledger.has_correlation(request.account_id, request.correlation_id))
+  if (!allocations || has_news(*wallet, now) ||
+      ledger.has_correlation(request.account_id, request.correlation_id))
     return std::nullopt;
   LedgerEntry entry = charge_entry(request, std::move(*allocations), now);
   entry.fingerprint = fingerprint;

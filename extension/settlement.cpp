@@ -1,9 +1,12 @@
 // Settling entries: see settlement.hpp. The insert of an entry is the claim of its correlation id.
 #include "extension/settlement.hpp"
 
+#include <algorithm>
+
 #include "core/credits.hpp"
 #include "core/error.hpp"
 #include "extension/allowance.hpp"
+#include "extension/catalog.hpp"
 #include "extension/ledger.hpp"
 #include "extension/pg/result.hpp"
 
@@ -40,6 +43,21 @@ pg::Statement expire_holds{
 pg::Statement emit_statement{"SELECT purser._emit_statement($1, $2, $3, $4)",
                              {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 
+pg::Statement emit_lost{"SELECT purser._emit_lost($1, $2, $3, $4, $5)",
+                        {TEXTOID, TEXTOID, INT8OID, TEXTOID, NUMERICOID}};
+
+pg::Statement emit_low{"SELECT purser._emit_low($1, $2, $3, $4)",
+                       {TEXTOID, TEXTOID, NUMERICOID, NUMERICOID}};
+
+pg::Statement request_top_up{"SELECT purser._request_top_up($1, $2, $3)",
+                             {TEXTOID, TEXTOID, NUMERICOID}};
+
+// Whether the loss is worth telling. What an allowance leaves unused is in the month's statement.
+bool is_breakage(const TimedEntry& passed) {
+  return (passed.passing == Passing::expired || passed.passing == Passing::lapsed) &&
+         passed.part.kind != "monthly";
+}
+
 void write_down(Wallet& wallet, const TimedEntry& passed, Instant now) {
   LedgerEntry entry;
   entry.direction = is_credit(passed.passing) ? Direction::credit : Direction::debit;
@@ -52,6 +70,10 @@ void write_down(Wallet& wallet, const TimedEntry& passed, Instant now) {
                            : passed.at;
   link_entry(wallet, entry);
   insert_entry(wallet, entry);
+  if (is_breakage(passed))
+    emit_lost.run({pg::text(wallet.account_id), pg::text(wallet.name),
+                   pg::int8(passed.part.grant_id), pg::text(entry.reason),
+                   pg::numeric(entry.amount)});
   if (is_credit(passed.passing)) insert_grant(wallet, {passed.granted, entry.entry_no, passed.at});
 }
 
@@ -136,6 +158,47 @@ void follow_plan(Wallet& wallet, Instant now) {
   write_down(wallet, change_allowance(wallet, source, now), now);
 }
 
+namespace {
+
+Amount alert_threshold(const Wallet& wallet) {
+  return wallet.alert_below.value_or(catalog()->low_balance());
+}
+
+// What could be spent before the change, as far as the end of the subscription lets it be; what has
+// been lost to time since counts, for that is a crossing too.
+Amount before_change(const Wallet& wallet, Instant now) {
+  if (!is_past(wallet.subscription_until, now)) return wallet.stored_credits;
+  Amount frozen;
+  for (const Lot& lot : wallet.lots)
+    if (lot.is_frozen(now)) frozen += lot.remaining;
+  return wallet.stored_credits - std::min(frozen, wallet.stored_credits);
+}
+
+bool crosses(Amount threshold, Amount before, Amount after) {
+  return threshold.is_positive() && before >= threshold && after < threshold;
+}
+
+}  // namespace
+
+bool has_news(const Wallet& wallet, Instant now) {
+  const Amount threshold = alert_threshold(wallet), after = spendable(wallet.lots, now);
+  // Of a wallet that is known in part only the whole can tell.
+  const bool low =
+      wallet.is_partial ? after < threshold : crosses(threshold, before_change(wallet, now), after);
+  return low || (wallet.top_up_below && after < *wallet.top_up_below);
+}
+
+void store(const Wallet& wallet, Instant now) {
+  store_wallet(wallet);
+  const Amount threshold = alert_threshold(wallet);
+  const Amount after = spendable(wallet.lots, now);
+  if (crosses(threshold, before_change(wallet, now), after))
+    emit_low.run({pg::text(wallet.account_id), pg::text(wallet.name), pg::numeric(after),
+                  pg::numeric(threshold)});
+  if (wallet.top_up_below)
+    request_top_up.run({pg::text(wallet.account_id), pg::text(wallet.name), pg::numeric(after)});
+}
+
 void require_room(const Wallet& wallet) {
   if (wallet.lots.size() < most_lots) return;
   throw Error(sqlstate::limit_reached,
@@ -152,7 +215,7 @@ Outcome settle(Wallet& wallet, LedgerEntry entry, const Digest& fingerprint,
   if (!insert_entry(wallet, entry))
     return *earlier(wallet.account_id, *entry.correlation_id, fingerprint);
   drop_empty(wallet.lots);
-  store_wallet(wallet);
+  store(wallet, entry.created_at);
   if (record) record(entry);
   return {std::move(entry), false, std::nullopt};
 }

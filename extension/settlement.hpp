@@ -47,6 +47,14 @@ Wallet wallet_as_of(std::string_view account_id, std::string_view name, Instant 
 // what belongs to a grant that is lost is written off as of now.
 void give_back(Wallet& wallet, const std::string& hold_id, Instant now);
 
+// Whether the change that is to be stored may take the wallet below a threshold somebody is told
+// of.
+bool has_news(const Wallet& wallet, Instant now);
+
+// Writes a locked wallet back, and tells of a threshold it has come below: the event credits.low
+// once for each crossing, and a request for a top-up.
+void store(const Wallet& wallet, Instant now);
+
 // The account's plan was changed: the allowance of a wallet that is up to now follows.
 void follow_plan(Wallet& wallet, Instant now);
 

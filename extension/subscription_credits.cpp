@@ -42,8 +42,32 @@ PURSER_FUNCTION(purser_settle_wallets) {
     std::optional<Wallet> wallet = lock_wallet(account_id, name);
     if (!wallet || !wallet->is_due(now)) continue;
     bring_up_to(*wallet, now);
-    store_wallet(*wallet);
+    store(*wallet, now);
   }
+  return 0;
+}
+
+// _settle_wallet(account_id, wallet)
+PURSER_FUNCTION(purser_settle_wallet) {
+  const pg::Arguments arguments(fcinfo);
+  const std::string account_id(arguments.id(0, "account_id"));
+  const Instant now = pg::now();
+  pg::Spi spi;
+  std::optional<Wallet> wallet = lock_wallet(account_id, arguments.id(1, "wallet"));
+  if (!wallet || !wallet->is_due(now)) return 0;
+  bring_up_to(*wallet, now);
+  store(*wallet, now);
+  return 0;
+}
+
+// _open_wallet(account_id, wallet)
+PURSER_FUNCTION(purser_open_wallet) {
+  const pg::Arguments arguments(fcinfo);
+  const std::string_view account_id = arguments.id(0, "account_id");
+  const std::string_view name = arguments.id(1, "wallet");
+  const Instant now = pg::now();
+  pg::Spi spi;
+  store(current_wallet(account_id, name, now), now);
   return 0;
 }
 
@@ -57,7 +81,7 @@ PURSER_FUNCTION(purser_tell_wallets) {
     Wallet wallet = current_wallet(account_id, name, now);
     follow_plan(wallet, now);
     wallet.subscription_until = until;
-    store_wallet(wallet);
+    store(wallet, now);
   }
   return 0;
 }

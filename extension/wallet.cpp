@@ -36,7 +36,7 @@ constexpr std::size_t most_head_lots = 16;
 // the tail, and all lots in the arrays.
 #define WALLET_COLUMNS \
   "SELECT w.account_id, w.wallet, w.status, w.subscription_until,"                     \
-  "       w.last_subscribed_grant, w.holds_until, w.allowance_due, w.tail_until, w.allowance,"             \
+  "       w.last_subscribed_grant, w.holds_until, w.allowance_due, w.tail_until, w.alert_micros, w.top_up_micros, w.allowance,"             \
   "       w.last_grant_id,"   \
   "       coalesce(pg_catalog.jsonb_array_length(w.lot_tail OPERATOR(pg_catalog.->) 'grant_ids'), 0)," \
   ALL_LOTS("lot_grant_ids", "grant_ids", "pg_catalog.int8")                            \
@@ -65,6 +65,8 @@ enum WalletColumn {
   holds_until_column,
   allowance_due_column,
   tail_until_column,
+  alert_micros_column,
+  top_up_micros_column,
   allowance_column,
   last_grant_id_column,
   lot_tail_column,
@@ -133,10 +135,10 @@ pg::Statement select_open_holds{
 
 pg::Statement insert_credit_grant{
     "INSERT INTO purser.credit_grant (account_id, wallet, grant_id, kind, priority, amount,"
-    "                                 expires_at, entry_no, granted_at)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    "                                 expires_at, entry_no, granted_at, grace_days)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     {TEXTOID, TEXTOID, INT8OID, TEXTOID, INT4OID, NUMERICOID, TIMESTAMPTZOID, INT8OID,
-     TIMESTAMPTZOID}};
+     TIMESTAMPTZOID, INT4OID}};
 
 pg::Statement select_credit_grant{
     "SELECT g.kind, g.priority, g.expires_at"
@@ -194,7 +196,12 @@ Wallet wallet_of(const Row& row) {
   wallet.holds_until = pg::read_timestamptz(row.datum(holds_until_column));
   wallet.tail_until = pg::read_timestamptz(row.datum(tail_until_column));
   wallet.allowance.due = pg::read_timestamptz(row.datum(allowance_due_column));
+  if (!row.is_null(alert_micros_column))
+    wallet.alert_below = Amount::from_micros(pg::read_int8(row.datum(alert_micros_column)));
+  if (!row.is_null(top_up_micros_column))
+    wallet.top_up_below = Amount::from_micros(pg::read_int8(row.datum(top_up_micros_column)));
   follow_cancel_policy(wallet);
+  for (const Lot& lot : wallet.lots) wallet.stored_credits += lot.remaining;
   return wallet;
 }
 
@@ -388,6 +395,7 @@ bool differ_in_remaining_only(const std::vector<Lot>& a, const std::vector<Lot>&
 std::optional<Wallet> WalletInPlace::read(std::string_view account_id, std::string_view name) {
   if (!row_.find(account_id, name)) return std::nullopt;
   Wallet wallet = wallet_of(row_);
+  wallet.is_partial = !row_.is_null(lot_tail_column);
   lots_ = wallet.lots;
   return wallet;
 }
@@ -416,7 +424,8 @@ void insert_grant(const Wallet& wallet, const GrantRecord& grant) {
   insert_credit_grant.run({pg::text(wallet.account_id), pg::text(wallet.name),
                            pg::int8(lot.grant_id), pg::text(lot.kind), pg::int4(lot.priority),
                            pg::numeric(lot.remaining), pg::timestamptz(lot.expires_at),
-                           pg::int8(grant.entry_no), pg::timestamptz(grant.granted_at)});
+                           pg::int8(grant.entry_no), pg::timestamptz(grant.granted_at),
+                           pg::int4(grant.grace_days)});
 }
 
 Lot grant_template(const Wallet& wallet, std::int64_t grant_id) {

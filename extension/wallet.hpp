@@ -26,6 +26,10 @@ struct Wallet : WalletInTime {
   Digest head{};                             // hash of the last entry
   Instant subscription_until = end_of_time;  // from then on the account has no live subscription
   Instant holds_until = end_of_time;         // when the next open hold expires
+  std::optional<Amount> alert_below;         // absent: the setting low_balance
+  std::optional<Amount> top_up_below;        // absent: no top-ups
+  bool is_partial = false;                   // read in place, without the lots stored aside
+  Amount stored_credits;                     // what remained of all lots as they were read
   Instant tail_until = end_of_time;          // when the first of those stored aside expires
   std::vector<Lot> stored_tail;  // what is stored aside of them, written again when it differs
 
@@ -80,6 +84,7 @@ struct GrantRecord {
   Lot lot;  // remaining is the amount granted
   std::int64_t entry_no = 0;
   Instant granted_at = 0;
+  int grace_days = 0;  // of which its end is later than was announced
 };
 
 void insert_grant(const Wallet& wallet, const GrantRecord& grant);

@@ -7,6 +7,8 @@ SELECT count(purser.grant_credits('bad-a', 100, 'purchased', 'g'));
 SELECT count(purser.charge_credits('bad-a', 1, 'work', 'c', 'episode', 'e1'));
 INSERT INTO purser.account (account_id, role, created_at) VALUES ('bad-root', 'superadmin', purser.clock());
 SELECT count(purser.hold_credits('bad-a', 1, 'work', '1 day', 'bad-hold'));
+SELECT purser.declare_credit_packs('{"bad-pack": {"credits": 1, "cents": 1, "currency": "usd"}}', 'tester');
+INSERT INTO purser.top_up_request (account_id, request_id, wallet, amount, balance, requested_at) VALUES ('bad-a', 'bad-top-up', 'credits', 1, 0, purser.clock());
 SELECT count(purser.request_refund('bad-a', 'it did not work', 'anna', '{credits/2}', request_id => 'bad-refund'));
 
 SELECT purser.publish_rate_card('bad-card', '{"operations": {"bad-op": {"unit": "s", "rate": 0.001}}}', 'tester', 'x') -> 'version' AS version;
@@ -174,6 +176,22 @@ INSERT INTO probe VALUES
   ('refund_credits', 'correlation_id', $$purser.refund_credits('bad-a', 'credits/2', 0.001, 'r', %s)$$),
   ('credit_balance', 'account_id', $$purser.credit_balance(%s)$$),
   ('credit_balance', 'wallet', $$purser.credit_balance('bad-a', %s)$$),
+  ('set_low_balance_alert', 'account_id', $$purser.set_low_balance_alert(%s, 1)$$),
+  ('set_low_balance_alert', 'wallet', $$purser.set_low_balance_alert('bad-a', 1, %s)$$),
+  ('set_low_balance_alert', 'actor', $$purser.set_low_balance_alert('bad-a', 1, actor => %s)$$),
+  ('set_top_up', 'account_id', $$purser.set_top_up(%s, 1, 1)$$),
+  ('set_top_up', 'wallet', $$purser.set_top_up('bad-a', 1, 1, wallet => %s)$$),
+  ('set_top_up', 'actor', $$purser.set_top_up('bad-a', 1, 1, actor => %s)$$),
+  ('complete_top_up', 'account_id', $$purser.complete_top_up(%s, 'bad-top-up', 'pi')$$),
+  ('complete_top_up', 'request_id', $$purser.complete_top_up('bad-a', %s, 'pi')$$),
+  ('complete_top_up', 'payment_reference', $$purser.complete_top_up('bad-a', 'bad-top-up', %s)$$),
+  ('fail_top_up', 'account_id', $$purser.fail_top_up(%s, 'bad-top-up', 'no')$$),
+  ('fail_top_up', 'request_id', $$purser.fail_top_up('bad-a', %s, 'no')$$),
+  ('fail_top_up', 'failure', $$purser.fail_top_up('bad-a', 'bad-top-up', %s)$$),
+  ('declare_credit_packs', 'actor', $$purser.declare_credit_packs('{"bad": {"credits": 1, "cents": 1, "currency": "usd"}}', %s)$$),
+  ('grant_pack', 'account_id', $$purser.grant_pack(%s, 'bad-pack', 'bad')$$),
+  ('grant_pack', 'pack', $$purser.grant_pack('bad-a', %s, 'bad')$$),
+  ('grant_pack', 'correlation_id', $$purser.grant_pack('bad-a', 'bad-pack', %s)$$),
   ('invoices', 'account_id', $$purser.invoices(%s)$$),
   ('invoices', 'wallet', $$purser.invoices('bad-a', %s)$$),
   ('invoices', 'before', $$purser.invoices('bad-a', before => %s)$$),

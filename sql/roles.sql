@@ -12,6 +12,7 @@ CREATE ROLE regress_purser_nobody;
 SET purser.now = '2026-03-10 12:00+00';
 SELECT count(purser.grant_credits(a, 10, 'purchased', 'g')) FROM unnest('{role-a, role-b}'::text[]) AS a;
 SELECT count(purser.charge_credits(a, 1, 'work', 'c')), count(purser.request_refund(a, 'it did not work', 'anna', '{credits/2}')) FROM unnest('{role-a, role-b}'::text[]) AS a;
+SELECT count(purser.set_top_up(a, 1000, 5, actor => 'tester')) FROM unnest('{role-a, role-b}'::text[]) AS a;
 SELECT count(purser.hold_credits(a, 1, 'work', '1 day', 'h')) FROM unnest('{role-a, role-b}'::text[]) AS a;
 SELECT count(purser.check_and_increment(a, 'chat_messages', 1, 'k')) FROM unnest('{role-a, role-b}'::text[]) AS a;
 SELECT count(purser.stripe_quota(a, 'chat_messages', 2, 'tester')) FROM unnest('{role-a, role-b}'::text[]) AS a;

@@ -54,10 +54,12 @@ BEGIN ATOMIC
   SELECT coalesce((SELECT s.value FROM purser.setting AS s WHERE s.name = setting.name),
                   CASE setting.name WHEN 'default_plan' THEN 'free' WHEN 'correction_days' THEN '90'
                                     WHEN 'past_due_grace_days' THEN '7'
-                                    WHEN 'credits_on_cancel' THEN 'keep' WHEN 'rate_card' THEN 'default' END);
+                                    WHEN 'credits_on_cancel' THEN 'keep' WHEN 'rate_card' THEN 'default'
+                                    WHEN 'low_balance' THEN '100' WHEN 'expiry_warning_days' THEN '7'
+                                    WHEN 'expiry_grace_days' THEN '0' END);
 END;
 COMMENT ON FUNCTION purser.setting(text) IS
-  'The value of a setting. Until they are set, default_plan is free, correction_days is 90, past_due_grace_days is 7, credits_on_cancel is keep, rate_card is default, and the others are NULL.';
+  'The value of a setting. Until they are set, default_plan is free, correction_days is 90, past_due_grace_days is 7, credits_on_cancel is keep, rate_card is default, low_balance is 100, expiry_warning_days is 7, expiry_grace_days is 0, and the others are NULL.';
 
 CREATE FUNCTION purser.set_setting(name text, value text, actor text DEFAULT session_user) RETURNS void
   LANGUAGE plpgsql SECURITY DEFINER
@@ -65,9 +67,10 @@ CREATE FUNCTION purser.set_setting(name text, value text, actor text DEFAULT ses
 AS $$
 BEGIN
   IF purser._checked_id(set_setting.name, 'name') NOT IN ('default_plan', 'upgrade_url', 'correction_days',
-                                                            'past_due_grace_days', 'credits_on_cancel', 'rate_card') THEN
+                                                            'past_due_grace_days', 'credits_on_cancel', 'rate_card', 'low_balance',
+                                                            'expiry_warning_days', 'expiry_grace_days') THEN
     RAISE EXCEPTION 'unknown setting "%"', set_setting.name
-      USING ERRCODE = 'PU012', HINT = 'Settings are default_plan, upgrade_url, correction_days, past_due_grace_days, credits_on_cancel and rate_card.';
+      USING ERRCODE = 'PU012', HINT = 'Settings are default_plan, upgrade_url, correction_days, past_due_grace_days, credits_on_cancel, rate_card, low_balance, expiry_warning_days and expiry_grace_days.';
   END IF;
   IF set_setting.name = 'default_plan'
      AND NOT EXISTS (SELECT FROM purser.plan AS p WHERE p.plan = set_setting.value) THEN
@@ -87,6 +90,13 @@ BEGIN
     RAISE EXCEPTION 'past_due_grace_days must be a number of days between 0 and 99'
       USING ERRCODE = 'PU014', HINT = 'Pass the days an account keeps its plan after a payment failed.';
   END IF;
+  IF set_setting.name = 'low_balance' AND coalesce(set_setting.value !~ '^[0-9]{1,9}(\.[0-9]{1,6})?$', true) THEN
+    RAISE EXCEPTION 'low_balance must be an amount of credits'
+      USING ERRCODE = 'PU014', HINT = 'Pass the balance below which an account is told; 0 for never.';
+  END IF;
+  IF set_setting.name IN ('expiry_warning_days', 'expiry_grace_days') AND coalesce(set_setting.value !~ '^[0-9]{1,3}$', true) THEN
+    RAISE EXCEPTION '% must be a number of days between 0 and 999', set_setting.name USING ERRCODE = 'PU014';
+  END IF;
   IF set_setting.name = 'credits_on_cancel' AND coalesce(set_setting.value NOT IN ('keep', 'freeze', 'lapse'), true) THEN
     RAISE EXCEPTION 'credits_on_cancel must be keep, freeze or lapse, not %', coalesce('"' || left(set_setting.value, 40) || '"', 'null')
       USING ERRCODE = 'PU014', HINT = 'Pass what becomes of monthly and rollover credits when a subscription has ended.';
@@ -99,4 +109,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION purser.set_setting(text, text, text) IS
-  'Changes a setting: default_plan (plan of accounts without a subscription), upgrade_url (where http_body() sends people), correction_days (for how many days past usage can be recorded or corrected), rate_card (the card that prices operations), past_due_grace_days (how long an account that did not pay keeps its plan) or credits_on_cancel (what becomes of monthly and rollover credits while an account that was subscribed is not: keep, they stay until they expire; freeze, they wait for its next subscription; lapse, they are lost at the instant it ended). Takes effect everywhere with the commit.';
+  'Changes a setting: default_plan (plan of accounts without a subscription), upgrade_url (where http_body() sends people), correction_days (for how many days past usage can be recorded or corrected), rate_card (the card that prices operations), past_due_grace_days (how long an account that did not pay keeps its plan), low_balance (the balance below which the event credits.low tells of it, where a wallet has no threshold of its own; 0 for never), expiry_warning_days (how long before a grant ends the event credits.expiring tells of it), expiry_grace_days (how long a grant made from now on can still be spent after its expires_at) or credits_on_cancel (what becomes of monthly and rollover credits while an account that was subscribed is not: keep, they stay until they expire; freeze, they wait for its next subscription; lapse, they are lost at the instant it ended). Takes effect everywhere with the commit.';

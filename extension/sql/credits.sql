@@ -65,11 +65,12 @@ CREATE VIEW purser.grants WITH (security_barrier) AS
 SELECT g.account_id, g.wallet, g.grant_id, g.kind, g.priority, g.amount,
        coalesce(lot.remaining, 0) AS remaining,
        coalesce(lot.held, 0) AS held,
-       nullif(g.expires_at, 'infinity') AS expires_at,
+       nullif(g.expires_at - make_interval(days => g.grace_days), 'infinity') AS expires_at,
        g.granted_at,
        g.wallet || '/' || g.entry_no AS entry_id,
        CASE WHEN g.expires_at <= purser.clock() THEN 'expired'
             WHEN lot.grant_id IS NULL THEN 'spent'
+            WHEN g.expires_at - make_interval(days => g.grace_days) <= purser.clock() THEN 'grace'
             WHEN lot.unsubscribed AND on_cancel.policy = 'lapse' THEN 'lapsed'
             WHEN lot.unsubscribed AND on_cancel.policy = 'freeze' THEN 'frozen'
             ELSE 'live' END AS state
@@ -88,7 +89,7 @@ SELECT g.account_id, g.wallet, g.grant_id, g.kind, g.priority, g.amount,
  WHERE pg_has_role(current_user, 'purser_admin', 'usage')
     OR g.account_id = current_setting('purser.account_id', true);
 COMMENT ON VIEW purser.grants IS
-  'Every grant with what remains of it and what is held, in credits. expires_at is NULL when it never expires. state, as of now: live; frozen or lapsed (the account''s subscription is over, see the setting credits_on_cancel); expired; spent (nothing is left, or it was written off).';
+  'Every grant with what remains of it and what is held, in credits. expires_at is NULL when it never expires. state, as of now: live; grace (past its expires_at, and still to be spent for the days of the setting expiry_grace_days); frozen or lapsed (the account''s subscription is over, see the setting credits_on_cancel); expired; spent (nothing is left, or it was written off).';
 
 CREATE VIEW purser.ledger_entries WITH (security_barrier) AS
 SELECT l.account_id, l.wallet, l.wallet || '/' || l.entry_no AS entry_id, l.created_at, l.effective_at,

@@ -58,7 +58,8 @@ GRANT EXECUTE ON FUNCTION
   purser.allowance(text, text, timestamptz),
   purser.ledger_summary(text, integer, text),
   purser.ledger_csv(text, timestamptz, timestamptz, text),
-  purser.request_refund(text, text, text, text[], text, text, text)
+  purser.request_refund(text, text, text, text[], text, text, text),
+  purser.credit_packs()
 TO purser_app, purser_admin;
 
 -- The operator: plans, accounts, gifts and refunds.
@@ -106,6 +107,13 @@ GRANT EXECUTE ON FUNCTION
   purser.adjust_credits(text, numeric, text, text, text, text, timestamptz),
   purser.refund_unfinished(text, text, numeric, text, text),
   purser.decide_refund(text, text, text, text, numeric, text),
+  purser.set_low_balance_alert(text, numeric, text, text),
+  purser.set_top_up(text, numeric, numeric, integer, interval, text, text),
+  purser.complete_top_up(text, text, text),
+  purser.fail_top_up(text, text, text),
+  purser.declare_credit_packs(jsonb, text),
+  purser.grant_pack(text, text, text, integer),
+  purser.run_due(integer),
   purser.account_overview(text, text),
   purser.top_consumers(timestamptz, timestamptz, text, integer),
   purser.near_limit(integer, integer),
@@ -124,7 +132,7 @@ TO purser_admin;
 GRANT SELECT ON
   purser.account, purser.subscription, purser.feature_override, purser.entitlement, purser.entitlement_stripe,
   purser.usage_period, purser.quota_hold, purser.wallet, purser.credit_grant, purser.credit_hold,
-  purser.refund_request, purser.refund_request_entry,
+  purser.refund_request, purser.refund_request_entry, purser.top_up, purser.top_up_request, purser.credit_pack,
   purser.ledger, purser.plan, purser.plan_version, purser.rate_card, purser.rate_card_version, purser.feature, purser.setting,
   purser.usage_history, purser.grants, purser.credit_holds, purser.ledger_entries
 TO purser_admin, purser_reader;
@@ -141,7 +149,7 @@ DECLARE
 BEGIN
   FOREACH table_name IN ARRAY ARRAY['account', 'subscription', 'feature_override', 'entitlement', 'entitlement_stripe',
                                     'usage_period', 'quota_hold', 'wallet', 'credit_grant', 'credit_hold', 'refund_request',
-                                    'refund_request_entry', 'ledger'] LOOP
+                                    'refund_request_entry', 'top_up', 'top_up_request', 'ledger'] LOOP
     EXECUTE format('ALTER TABLE purser.%I ENABLE ROW LEVEL SECURITY', table_name);
     EXECUTE format('CREATE POLICY operators_see_all ON purser.%I FOR SELECT TO purser_admin USING (true)',
                    table_name);

@@ -300,6 +300,8 @@ CREATE TABLE purser.wallet (
   holds_until timestamptz NOT NULL DEFAULT 'infinity',
   allowance_due timestamptz NOT NULL DEFAULT 'infinity',
   tail_until timestamptz NOT NULL DEFAULT 'infinity',
+  alert_micros bigint,
+  top_up_micros bigint,
   allowance jsonb,
   last_grant_id bigint NOT NULL DEFAULT 0,
   lot_tail jsonb,
@@ -315,7 +317,9 @@ CREATE TABLE purser.wallet (
   PRIMARY KEY (account_id, wallet)
 ) WITH (fillfactor = 50);
 ALTER TABLE purser.wallet ALTER COLUMN lot_tail SET STORAGE EXTERNAL;
-COMMENT ON TABLE purser.wallet IS 'One account''s wallet: live lots in debit order, the balance and the head of the ledger chain. Amounts are in millionths (micros). balance_micros is the sum of all ledger entries in millionths, holds and not yet written-off expiries included. subscription_until: from then on the account has no live subscription, infinity when none ends; whoever changes the subscription keeps it (_tell_wallets). last_subscribed_grant: grants after it came when that subscription was over. holds_until: when the next open hold expires. allowance: what the plan gives for the running period, with its bounds; allowance_due: when that has to be looked at again. tail_until: when the first grant in lot_tail ends.';
+COMMENT ON TABLE purser.wallet IS 'One account''s wallet: live lots in debit order, the balance and the head of the ledger chain. Amounts are in millionths (micros). balance_micros is the sum of all ledger entries in millionths, holds and not yet written-off expiries included. subscription_until: from then on the account has no live subscription, infinity when none ends; whoever changes the subscription keeps it (_tell_wallets). last_subscribed_grant: grants after it came when that subscription was over. holds_until: when the next open hold expires. allowance: what the plan gives for the running period, with its bounds; allowance_due: when that has to be looked at again. tail_until: when the first grant in lot_tail ends. alert_micros: below this balance the account is told, NULL for the setting low_balance, 0 for never; top_up_micros: below this a top-up is requested, NULL for never.';
+
+CREATE INDEX wallet_allowance_due ON purser.wallet (allowance_due) WHERE allowance_due < 'infinity';
 
 CREATE VIEW purser._lots AS
 SELECT w.account_id, w.wallet, l.*
@@ -349,9 +353,11 @@ CREATE TABLE purser.credit_grant (
   expires_at timestamptz NOT NULL,
   entry_no bigint NOT NULL,
   granted_at timestamptz NOT NULL,
+  grace_days integer NOT NULL DEFAULT 0,
   PRIMARY KEY (account_id, wallet, grant_id)
 );
-COMMENT ON TABLE purser.credit_grant IS 'Every grant as it was made; immutable. expires_at is infinity when it never expires.';
+CREATE INDEX credit_grant_expires_at ON purser.credit_grant (expires_at) WHERE expires_at < 'infinity';
+COMMENT ON TABLE purser.credit_grant IS 'Every grant as it was made; immutable. expires_at is infinity when it never expires, and includes grace_days.';
 
 CREATE TABLE purser.credit_hold (
   account_id text COLLATE "C" NOT NULL,
@@ -375,6 +381,7 @@ CREATE TABLE purser.credit_hold (
   CHECK ((ended_at IS NULL) = (state = 'open')),
   CHECK ((state = 'open') OR parts = '[]')
 );
+CREATE INDEX credit_hold_expires_at ON purser.credit_hold (expires_at) WHERE state = 'open';
 CREATE INDEX credit_hold_open ON purser.credit_hold (account_id, wallet, expires_at) WHERE state = 'open';
 COMMENT ON TABLE purser.credit_hold IS 'Credits set aside for work in flight. allocations: what each grant bore when the hold was made; parts: what is still held of each. A hold ends once: captured (used up, or its last capture gave the rest back), released, or expired. An open hold whose expires_at has passed holds nothing any more, whether or not its row says expired yet.';
 

@@ -150,6 +150,12 @@ CREATE FUNCTION purser._settle_wallets(account_id text) RETURNS void
 COMMENT ON FUNCTION purser._settle_wallets(text) IS
   'Internal. Writes down what time did to the wallets of an account whose row is locked.';
 
+CREATE FUNCTION purser._settle_wallet(account_id text, wallet text) RETURNS void
+  LANGUAGE c VOLATILE
+  AS 'MODULE_PATHNAME', 'purser_settle_wallet';
+COMMENT ON FUNCTION purser._settle_wallet(text, text) IS
+  'Internal. Writes down what time did to one wallet.';
+
 CREATE FUNCTION purser._subscription_changed(account_id text) RETURNS void
   LANGUAGE sql
   SET search_path = pg_catalog, pg_temp

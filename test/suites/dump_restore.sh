@@ -48,6 +48,8 @@ SELECT purser.grant_credits('tokyo', 20.000001, 'monthly', 'g1', '2026-02-10'), 
        purser.grant_credits('tokyo', 7, 'promotional', 'g3', wallet => 'tokens');
 SELECT purser.charge_credits('tokyo', 12, 'job', 'c1', 'episode', 'e1', 'Pilot "1"', '{"rate": 1.50}', notes => 'n');
 SELECT purser.refund_credits('tokyo', 'credits/3', 1, 'partly', 'r1');
+INSERT INTO purser.due_mark VALUES ('expiry', '2026-01-31'); INSERT INTO purser.expiry_warning VALUES ('tokyo', 'tokens', 1, '2026-01-31');
+SELECT purser.set_top_up('tokyo', 1000000, 5), purser.declare_credit_packs('{"small": {"credits": 5, "cents": 100, "currency": "usd"}}');
 SELECT purser.request_refund('tokyo', 'it did not work', 'anna', '{credits/3}');
 SELECT purser.hold_credits('tokyo', 2, 'job', '60 days', 'hold');
 SELECT purser.publish_rate_card('default', '{"operations": {"speech": {"unit": "character", "rate": 1, "free": 100, "period": "year"}}}', 'ops', 'first');
