@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The guides in docs are true: their SQL runs and answers what they say, their Python and Node are the examples' own,
-# and the tests of examples/limits pass on what its setup.sql made. Without a package registry for Node at hand that
-# part is SKIPPED, and says so.
+# and the tests of examples/limits and examples/credits pass on what setup.sql made. Without a package registry for
+# Node at hand that part is SKIPPED, and says so.
 
 source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/common.sh"
 
@@ -52,10 +52,11 @@ set_up_example() {
   sql -o "$LOG" -f "$EXAMPLES/setup.sql"
 }
 
+# python_tests NAME: of examples/NAME.
 python_tests() {
   local code=0
-  (cd "$EXAMPLES/python" && PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m unittest -v) >"$LOG" 2>&1 || code=$?
-  count_log "Python" ' \.\.\. ok$' ' \.\.\. (FAIL|ERROR)$' "$code"
+  (cd "$ROOT/examples/$1/python" && PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m unittest -v) >"$LOG" 2>&1 || code=$?
+  count_log "Python, $1" ' \.\.\. ok$' ' \.\.\. (FAIL|ERROR)$' "$code"
 }
 
 # In a copy, so that nothing is fetched into the sources.
@@ -90,7 +91,8 @@ trap clean_up EXIT
 
 for name in "${GUIDES[@]}"; do guide "$name"; done
 set_up_example
-python_tests
+python_tests limits
+python_tests credits
 node_tests
 
 say "$passed passed, $failed failed"
