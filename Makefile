@@ -10,8 +10,9 @@ OBJS = $(patsubst %.cpp,%.o,$(sort $(wildcard core/*.cpp extension/*.cpp extensi
 # The install script is joined from these, in this order.
 SQL_MODULES = $(addprefix extension/sql/, \
 	header.sql schema.sql basics.sql plans.sql pricing.sql accounts.sql subscriptions.sql subscription_changes.sql \
-	overrides.sql quota.sql rates.sql credits.sql credit_holds.sql rate_cards.sql adjustments.sql import.sql reconcile.sql \
-	requests.sql statements.sql refund_requests.sql reports.sql top_ups.sql run_due.sql codes.sql experiments.sql deletion.sql privileges.sql dump.sql)
+	overrides.sql quota.sql rates.sql credits.sql credit_holds.sql rate_cards.sql operation_holds.sql adjustments.sql import.sql \
+	reconcile.sql requests.sql statements.sql refund_requests.sql reports.sql top_ups.sql run_due.sql codes.sql experiments.sql \
+	deletion.sql privileges.sql dump.sql)
 JOINED_SCRIPT = $(EXTENSION)--$(EXTVERSION).sql
 DATA_built = $(JOINED_SCRIPT)
 

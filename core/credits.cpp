@@ -167,6 +167,18 @@ std::vector<Allocation> take_first(std::vector<Allocation>& parts, Amount amount
   return taken;
 }
 
+void add_parts(std::vector<Allocation>& parts, const std::vector<Allocation>& more) {
+  for (const Allocation& added : more) {
+    const auto same = std::find_if(parts.begin(), parts.end(), [&](const Allocation& part) {
+      return part.grant_id == added.grant_id;
+    });
+    if (same == parts.end())
+      parts.push_back(added);
+    else
+      same->amount += added.amount;
+  }
+}
+
 void capture_held(std::vector<Lot>& lots, const std::vector<Allocation>& parts) {
   for_each_part(lots, parts, [](Lot& lot, Amount part) { lot.held -= part; });
 }

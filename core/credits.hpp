@@ -99,6 +99,9 @@ std::optional<std::vector<Allocation>> hold(std::vector<Lot>& lots, Amount amoun
 // Takes `amount` of the parts, first part first; they must have as much.
 std::vector<Allocation> take_first(std::vector<Allocation>& parts, Amount amount);
 
+// Adds what was held later to the parts held of the same grants.
+void add_parts(std::vector<Allocation>& parts, const std::vector<Allocation>& more);
+
 // Ends the holding of parts: captured, they are gone from their lots; given back, they can be spent
 // again where the lot can.
 void capture_held(std::vector<Lot>& lots, const std::vector<Allocation>& parts);

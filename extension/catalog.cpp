@@ -141,6 +141,19 @@ const PublishedCard& Catalog::rate_card(std::string_view name, Instant at) {
   return *in_force;
 }
 
+const RateCard& Catalog::rate_card_version(std::string_view name, int version) {
+  const auto found = rate_cards_.find(name);
+  if (found != rate_cards_.end())
+    for (PublishedCard& published : found->second) {
+      if (published.version != version) continue;
+      if (!published.card) published.card = stored_rate_card(name, version);
+      return *published.card;
+    }
+  throw Error(sqlstate::unknown_name,
+              "rate card \"" + std::string(name) + "\" has no version " + std::to_string(version),
+              {}, "purser.rate_card_history() lists the versions of a card.");
+}
+
 FeatureCatalog Catalog::load_features() {
   FeatureCatalog loaded;
   pg::Spi spi;

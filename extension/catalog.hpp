@@ -49,6 +49,9 @@ class Catalog {
   // became so last, the higher version of two at once. PU012 when there is none.
   const PublishedCard& rate_card(std::string_view name, Instant at);
 
+  // One version of a rate card, in force or not. PU012 when there is none.
+  const RateCard& rate_card_version(std::string_view name, int version);
+
   static std::shared_ptr<Catalog> load();
   // The declared features alone, whether or not the published plans agree with them.
   static FeatureCatalog load_features();

@@ -17,11 +17,10 @@
 #include "core/ledger.hpp"
 #include "extension/account.hpp"
 #include "extension/charge.hpp"
+#include "extension/credit_hold.hpp"
 #include "extension/ledger.hpp"
 #include "extension/pg/clock.hpp"
 #include "extension/pg/result.hpp"
-#include "extension/settlement.hpp"
-#include "extension/wallet.hpp"
 
 namespace purser {
 
@@ -32,7 +31,8 @@ constexpr Instant longest_hold = Instant{366} * 86'400 * microseconds_per_second
 
 pg::Statement select_hold{
     "SELECT h.wallet, h.amount, h.captured, h.state, h.allocations, h.reason, h.resource_type,"
-    "       h.resource_id, h.resource_title, h.fingerprint, h.expires_at, h.created_at, h.ended_at"
+    "       h.resource_id, h.resource_title, h.fingerprint, h.expires_at, h.created_at, h.ended_at,"
+    "       h.estimate"
     "  FROM purser.credit_hold AS h"
     " WHERE h.account_id OPERATOR(pg_catalog.=) $1 AND h.hold_id OPERATOR(pg_catalog.=) $2",
     {TEXTOID, TEXTOID}};
@@ -41,11 +41,17 @@ pg::Statement insert_hold{
     "INSERT INTO purser.credit_hold"
     "       (account_id, hold_id, wallet, amount, state, allocations, parts, reason,"
     "        resource_type, resource_id, resource_title, notes, fingerprint, expires_at,"
-    "        created_at)"
-    " VALUES ($1, $2, $3, $4, 'open', $5, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+    "        created_at, estimate)"
+    " VALUES ($1, $2, $3, $4, 'open', $5, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
     " ON CONFLICT DO NOTHING",
     {TEXTOID, TEXTOID, TEXTOID, NUMERICOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-     BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
+     BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID, JSONBOID}};
+
+pg::Statement enlarge_hold{
+    "UPDATE purser.credit_hold"
+    "   SET amount = amount OPERATOR(pg_catalog.+) $3, added = $3, allocations = $4, parts = $4"
+    " WHERE account_id OPERATOR(pg_catalog.=) $1 AND hold_id OPERATOR(pg_catalog.=) $2",
+    {TEXTOID, TEXTOID, NUMERICOID, JSONBOID}};
 
 pg::Statement update_hold{
     "UPDATE purser.credit_hold"
@@ -53,20 +59,7 @@ pg::Statement update_hold{
     " WHERE account_id OPERATOR(pg_catalog.=) $1 AND hold_id OPERATOR(pg_catalog.=) $2",
     {TEXTOID, TEXTOID, NUMERICOID, TEXTOID, JSONBOID, TIMESTAMPTZOID}};
 
-// A hold as its row has it.
-struct Hold {
-  std::string account_id, hold_id, wallet;
-  Amount amount, captured;
-  std::string state;
-  pg::Value allocations;
-  std::string reason;
-  std::optional<std::string> resource_type, resource_id, resource_title;
-  Digest fingerprint{};
-  Instant expires_at = 0, created_at = 0;
-  std::optional<Instant> ended_at;
-
-  bool is_open() const { return state == "open"; }
-};
+}  // namespace
 
 std::optional<Hold> find_hold(const std::string& account_id, const std::string& hold_id) {
   const pg::Rows rows = select_hold.run({pg::text(account_id), pg::text(hold_id)});
@@ -86,7 +79,8 @@ std::optional<Hold> find_hold(const std::string& account_id, const std::string& 
               row.digest(9),
               row.timestamptz(10),
               row.timestamptz(11),
-              row.optional_int8(12)};
+              row.optional_int8(12),
+              row.optional_jsonb(13)};
 }
 
 Hold require_hold(const std::string& account_id, const std::string& hold_id) {
@@ -96,11 +90,14 @@ Hold require_hold(const std::string& account_id, const std::string& hold_id) {
               "Pass the hold_id that purser.hold_credits() returned.");
 }
 
+namespace {
+
 [[noreturn]] void refuse_ended(const Hold& hold) {
   throw Error(sqlstate::hold_not_open, "hold \"" + hold.hold_id + "\" is not open",
               "It is " + hold.state + ", with " + hold.captured.to_string() + " of " +
                   hold.amount.to_string() + " captured.",
-              "Charge what was used with purser.charge_credits().");
+              hold.estimate ? "Charge what was used with purser.charge_operation()."
+                            : "Charge what was used with purser.charge_credits().");
 }
 
 // The row of purser.credit_hold_state; `remaining` is what is still held.
@@ -115,11 +112,7 @@ Datum hold_datum(FunctionCallInfo fcinfo, const Hold& hold, Amount remaining, bo
        hold.ended_at ? pg::timestamptz(*hold.ended_at) : pg::null_value(), pg::boolean(replayed)});
 }
 
-// A hold under the lock of its wallet, which is up to now and has its open holds loaded.
-struct LockedHold {
-  Wallet wallet;
-  Hold hold;
-};
+}  // namespace
 
 LockedHold lock_hold(const std::string& account_id, const std::string& hold_id, Instant now) {
   const std::string name = require_hold(account_id, hold_id).wallet;
@@ -143,10 +136,26 @@ void end_hold(LockedHold& locked, const char* state, Instant now) {
   locked.hold.ended_at = now;
 }
 
+namespace {
+
 Amount held_amount(const Wallet& wallet, const std::string& hold_id) {
   for (const OpenHold& hold : wallet.holds)
     if (hold.hold_id == hold_id) return total(hold.parts);
   return Amount();
+}
+
+}  // namespace
+
+void enlarge(LockedHold& locked, OpenHold& open, Amount by, Instant now) {
+  auto parts = hold(locked.wallet.lots, by, now);
+  if (!parts)
+    refuse_insufficient(locked.hold.account_id, locked.hold.wallet, total(open.parts) + by,
+                        total(open.parts) + spendable(locked.wallet.lots, now));
+  add_parts(open.parts, *parts);
+  locked.hold.amount += by;
+  locked.hold.allocations = pg::jsonb(allocations_json(open.parts));
+  enlarge_hold.run({pg::text(locked.hold.account_id), pg::text(locked.hold.hold_id),
+                    pg::numeric(by), locked.hold.allocations});
 }
 
 void store_hold(const Hold& hold, const std::vector<Allocation>& parts) {
@@ -157,44 +166,32 @@ void store_hold(const Hold& hold, const std::vector<Allocation>& parts) {
 
 // ---- hold ---------------------------------------------------------------------------------------
 
-struct HoldRequest {
-  std::string account_id, wallet, hold_id, reason;
-  Amount amount;
-  Instant ttl = 0;
-  std::optional<std::string> resource_type, resource_id, resource_title, notes;
+namespace {
 
-  Digest fingerprint() const {
-    return pg::sha256(Canonical("hold_credits/1")
-                          .add("wallet", wallet)
-                          .add("amount", amount.micros())
-                          .add("reason", reason)
-                          .add("resource_type", resource_type)
-                          .add("resource_id", resource_id)
-                          .add("resource_title", resource_title)
-                          .add("notes", notes)
-                          .bytes());
-  }
-};
+Digest fingerprint_of(const HoldRequest& request) {
+  return pg::sha256(Canonical("hold_credits/1")
+                        .add("wallet", request.wallet)
+                        .add("amount", request.amount.micros())
+                        .add("reason", request.reason)
+                        .add("resource_type", request.resource_type)
+                        .add("resource_id", request.resource_id)
+                        .add("resource_title", request.resource_title)
+                        .add("notes", request.notes)
+                        .bytes());
+}
 
 HoldRequest read_hold_request(const pg::Arguments& arguments) {
   HoldRequest request;
   request.account_id = arguments.id(0, "account_id");
   request.amount = arguments.positive_amount(1, "amount");
   request.reason = arguments.id(2, "reason");
-  request.ttl = arguments.microseconds(3, "ttl");
-  request.hold_id = arguments.id(4, "hold_id");
-  read_resource(arguments, 5, request.resource_type, request.resource_id, request.resource_title);
-  request.wallet = arguments.id(8, "wallet");
-  request.notes = arguments.optional_text(9, "notes", longest_text);
-  if (request.ttl <= 0 || request.ttl > longest_hold)
-    throw Error(sqlstate::invalid_argument,
-                "argument \"ttl\" must be longer than nothing and at most 366 days", {},
-                "Hold for as long as the work may take, for example '15 minutes'.");
+  read_hold_terms(arguments, 3, request);
+  request.fingerprint = fingerprint_of(request);
   return request;
 }
 
 void require_same(const HoldRequest& request, const Hold& hold) {
-  if (hold.fingerprint == request.fingerprint()) return;
+  if (hold.fingerprint == request.fingerprint) return;
   throw Error(sqlstate::idempotency_key_reused,
               "hold \"" + request.hold_id + "\" was made for another request",
               "It holds " + hold.amount.to_string() + " for \"" + hold.reason + "\".",
@@ -222,21 +219,47 @@ Hold made_hold(const HoldRequest& request, const std::vector<Allocation>& parts,
             request.resource_type,
             request.resource_id,
             request.resource_title,
-            request.fingerprint(),
+            request.fingerprint,
             now + request.ttl,
             now,
-            std::nullopt};
-  const pg::Rows made = insert_hold.run(
-      {pg::text(hold.account_id), pg::text(hold.hold_id), pg::text(hold.wallet),
-       pg::numeric(hold.amount), hold.allocations, pg::text(hold.reason),
-       pg::text_or_null(hold.resource_type), pg::text_or_null(hold.resource_id),
-       pg::text_or_null(hold.resource_title), pg::text_or_null(request.notes),
-       pg::bytea(hold.fingerprint), pg::timestamptz(hold.expires_at), pg::timestamptz(now)});
+            std::nullopt,
+            request.estimate};
+  const pg::Rows made =
+      insert_hold.run({pg::text(hold.account_id), pg::text(hold.hold_id), pg::text(hold.wallet),
+                       pg::numeric(hold.amount), hold.allocations, pg::text(hold.reason),
+                       pg::text_or_null(hold.resource_type), pg::text_or_null(hold.resource_id),
+                       pg::text_or_null(hold.resource_title), pg::text_or_null(request.notes),
+                       pg::bytea(hold.fingerprint), pg::timestamptz(hold.expires_at),
+                       pg::timestamptz(now), pg::jsonb_or_null(hold.estimate)});
   if (made.processed() == 1) return hold;
   // Made under another wallet's lock at this moment: a hold of the same id, and not the same.
   const Hold other = require_hold(request.account_id, request.hold_id);
   require_same(request, other);
   return other;
+}
+
+// Nothing, for work that is free.
+std::vector<Allocation> set_aside(Wallet& wallet, Amount amount, Instant now) {
+  if (!amount.is_positive()) return {};
+  auto parts = hold(wallet.lots, amount, now);
+  if (!parts)
+    refuse_insufficient(wallet.account_id, wallet.name, amount, spendable(wallet.lots, now));
+  return std::move(*parts);
+}
+
+}  // namespace
+
+void read_hold_terms(const pg::Arguments& arguments, int first, HoldRequest& request) {
+  request.ttl = arguments.microseconds(first, "ttl");
+  request.hold_id = arguments.id(first + 1, "hold_id");
+  read_resource(arguments, first + 2, request.resource_type, request.resource_id,
+                request.resource_title);
+  request.wallet = arguments.id(first + 5, "wallet");
+  request.notes = arguments.optional_text(first + 6, "notes", longest_text);
+  if (request.ttl <= 0 || request.ttl > longest_hold)
+    throw Error(sqlstate::invalid_argument,
+                "argument \"ttl\" must be longer than nothing and at most 366 days", {},
+                "Hold for as long as the work may take, for example '15 minutes'.");
 }
 
 Datum hold_credits(FunctionCallInfo fcinfo, const HoldRequest& request) {
@@ -251,18 +274,17 @@ Datum hold_credits(FunctionCallInfo fcinfo, const HoldRequest& request) {
   }
   require_active(request.account_id, wallet.status);
   require_few_holds(wallet);
-  auto parts = hold(wallet.lots, request.amount, now);
-  if (!parts)
-    refuse_insufficient(request.account_id, request.wallet, request.amount,
-                        spendable(wallet.lots, now));
-  const Hold made = made_hold(request, *parts, now);
-  wallet.holds.push_back({made.hold_id, made.expires_at, std::move(*parts)});
+  std::vector<Allocation> parts = set_aside(wallet, request.amount, now);
+  const Hold made = made_hold(request, parts, now);
+  wallet.holds.push_back({made.hold_id, made.expires_at, std::move(parts)});
   wallet.holds_until = first_expiry(wallet.holds);
   store(wallet, now);
   return hold_datum(fcinfo, made, made.amount, false);
 }
 
 // ---- capture and release ------------------------------------------------------------------------
+
+namespace {
 
 struct CaptureRequest {
   std::string account_id, hold_id, correlation_id;
@@ -281,8 +303,8 @@ struct CaptureRequest {
   }
 };
 
-LedgerEntry capture_entry(const CaptureRequest& request, const Hold& hold,
-                          std::vector<Allocation> taken, Instant now) {
+LedgerEntry capture_entry(const Capture& capture, const Hold& hold, std::vector<Allocation> taken,
+                          Instant now) {
   LedgerEntry entry;
   entry.direction = Direction::debit;
   entry.reason = hold.reason;
@@ -291,16 +313,24 @@ LedgerEntry capture_entry(const CaptureRequest& request, const Hold& hold,
   entry.resource_type = hold.resource_type;
   entry.resource_id = hold.resource_id;
   entry.resource_title = hold.resource_title;
-  entry.breakdown = request.breakdown;
-  entry.notes = request.notes;
-  entry.correlation_id = request.correlation_id;
+  entry.breakdown = capture.breakdown;
+  entry.notes = capture.notes;
+  entry.correlation_id = capture.correlation_id;
   entry.hold_id = hold.hold_id;
   entry.created_at = entry.effective_at = now;
   return entry;
 }
 
-std::vector<Allocation> capture_parts(const CaptureRequest& request, const Hold& hold,
-                                      OpenHold& open) {
+// A price is more than an amount: what was held for an operation is captured as one.
+void require_amount_held(const Hold& hold) {
+  if (!hold.estimate) return;
+  throw Error(sqlstate::invalid_argument,
+              "hold \"" + hold.hold_id + "\" was made for operation \"" + hold.reason + "\"",
+              "Its units are counted and priced when it is captured.",
+              "Capture it with purser.capture_operation().");
+}
+
+Amount amount_to_capture(const CaptureRequest& request, const Hold& hold, const OpenHold& open) {
   const Amount held = total(open.parts);
   const Amount amount = request.amount.value_or(held);
   if (amount > held)
@@ -309,7 +339,7 @@ std::vector<Allocation> capture_parts(const CaptureRequest& request, const Hold&
                 "Hold \"" + hold.hold_id + "\" was made for " + hold.amount.to_string() + ", " +
                     hold.captured.to_string() + " of it was captured before.",
                 "Capture what is held and charge the rest with purser.charge_credits().");
-  return take_first(open.parts, amount);
+  return amount;
 }
 
 Outcome capture_credits(const CaptureRequest& request) {
@@ -321,19 +351,12 @@ Outcome capture_credits(const CaptureRequest& request) {
     store(locked.wallet, now);
     return *outcome;
   }
-  OpenHold& open = open_part(locked);
-  std::vector<Allocation> taken = capture_parts(request, locked.hold, open);
-  capture_held(locked.wallet.lots, taken);
-  locked.hold.captured += total(taken);
-  std::vector<Allocation> left = open.parts;
-  if (request.final || left.empty()) {
-    left.clear();
-    end_hold(locked, "captured", now);
-  }
-  LedgerEntry entry = capture_entry(request, locked.hold, std::move(taken), now);
-  const Hold& hold = locked.hold;
-  return settle(locked.wallet, std::move(entry), fingerprint,
-                [&](const LedgerEntry&) { store_hold(hold, left); });
+  require_amount_held(locked.hold);
+  const OpenHold& open = open_part(locked);
+  return settle_capture(locked,
+                        {amount_to_capture(request, locked.hold, open), request.final,
+                         request.correlation_id, request.breakdown, request.notes},
+                        fingerprint, now);
 }
 
 Datum release_credits(FunctionCallInfo fcinfo, const std::string& account_id,
@@ -352,6 +375,22 @@ Datum release_credits(FunctionCallInfo fcinfo, const std::string& account_id,
 }
 
 }  // namespace
+
+Outcome settle_capture(LockedHold& locked, const Capture& capture, const Digest& fingerprint,
+                       Instant now) {
+  OpenHold& open = open_part(locked);
+  std::vector<Allocation> taken = take_first(open.parts, capture.amount);
+  capture_held(locked.wallet.lots, taken);
+  locked.hold.captured += capture.amount;
+  std::vector<Allocation> left = open.parts;
+  if (capture.final || left.empty()) {
+    left.clear();
+    end_hold(locked, "captured", now);
+  }
+  const Hold& hold = locked.hold;
+  return settle(locked.wallet, capture_entry(capture, hold, std::move(taken), now), fingerprint,
+                [&](const LedgerEntry&) { store_hold(hold, left); });
+}
 
 // hold_credits(account_id, amount, reason, ttl, hold_id, resource_type, resource_id,
 //              resource_title, wallet, notes) → credit_hold_state

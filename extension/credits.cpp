@@ -46,7 +46,8 @@ pg::Statement sum_of_grants_until{
     {TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTARRAYOID}};
 
 pg::Statement sum_held_at{
-    "SELECT pg_catalog.sum(h.amount OPERATOR(pg_catalog.-) coalesce(("
+    "SELECT pg_catalog.sum(h.amount OPERATOR(pg_catalog.-) h.added OPERATOR(pg_catalog.-) "
+    "coalesce(("
     "         SELECT pg_catalog.sum(l.amount) FROM purser.ledger AS l"
     "          WHERE l.account_id OPERATOR(pg_catalog.=) h.account_id"
     "            AND l.hold_id OPERATOR(pg_catalog.=) h.hold_id"

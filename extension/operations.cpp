@@ -17,6 +17,7 @@
 #include "extension/catalog.hpp"
 #include "extension/charge.hpp"
 #include "extension/ledger.hpp"
+#include "extension/operation.hpp"
 #include "extension/pg/clock.hpp"
 #include "extension/pg/result.hpp"
 
@@ -54,7 +55,7 @@ pg::Statement select_free{
 pg::Statement insert_free{
     "INSERT INTO purser.free_operation (account_id, correlation_id, fingerprint, wallet, operation,"
     "   balance_after, resource_type, resource_id, resource_title, breakdown, notes, created_at)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
     {TEXTOID, TEXTOID, BYTEAOID, TEXTOID, TEXTOID, NUMERICOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID,
      TEXTOID, TIMESTAMPTZOID}};
 
@@ -102,12 +103,7 @@ struct OperationRequest {
 
 // ---- pricing ------------------------------------------------------------------------------------
 
-// What the price depends on beside the request.
-struct PriceList {
-  std::shared_ptr<Catalog> catalog;
-  PublishedCard published;
-  Account account;
-};
+}  // namespace
 
 PriceList price_list(const std::string& account_id, PriceRequest& request, Instant now) {
   PriceList list{catalog(), {}, {}};
@@ -117,11 +113,7 @@ PriceList price_list(const std::string& account_id, PriceRequest& request, Insta
   return list;
 }
 
-// How far an account is in the running period of an operation.
-struct Counter {
-  Period period;
-  Amount used;
-};
+namespace {
 
 // Calendar periods on the account's wall clock; months where the card names none.
 Period period_of(const Operation& operation, const Account& account, Instant at) {
@@ -138,6 +130,8 @@ Counter counter_at(const pg::Rows& rows, const Period& period, Instant now) {
   return {stored, rows[0].numeric(2)};
 }
 
+}  // namespace
+
 Breakdown priced(const PriceList& list, const PriceRequest& request, Amount used) {
   Breakdown breakdown = price(*list.published.card, request, used);
   breakdown.card = list.published.card->name;
@@ -146,6 +140,8 @@ Breakdown priced(const PriceList& list, const PriceRequest& request, Amount used
 }
 
 // ---- charging -----------------------------------------------------------------------------------
+
+namespace {
 
 // An operation that cost nothing, in the form of an entry; it has no number.
 Outcome free_outcome(const ChargeRequest& charge, Amount balance, Instant at, bool replayed) {
@@ -183,25 +179,27 @@ std::optional<Outcome> earlier_free(const ChargeRequest& request, const Digest& 
   return free_outcome(first, row.numeric(2), row.timestamptz(6), true);
 }
 
+}  // namespace
+
 std::optional<Outcome> before(const ChargeRequest& request, const Digest& fingerprint) {
   if (auto outcome = earlier(request.account_id, request.correlation_id, fingerprint))
     return outcome;
   return earlier_free(request, fingerprint);
 }
 
-Outcome record_free(const ChargeRequest& request, const Digest& fingerprint, Instant now) {
-  const std::optional<Wallet> wallet = read_wallet(request.account_id, request.wallet);
-  const Amount balance = wallet ? wallet->balance : Amount();
-  insert_free.run({pg::text(request.account_id), pg::text(request.correlation_id),
-                   pg::bytea(fingerprint), pg::text(request.wallet), pg::text(request.reason),
-                   pg::numeric(balance), pg::text_or_null(request.resource_type),
-                   pg::text_or_null(request.resource_id), pg::text_or_null(request.resource_title),
-                   pg::jsonb_or_null(request.breakdown), pg::text_or_null(request.notes),
-                   pg::timestamptz(now)});
+Outcome record_free(const ChargeRequest& request, const Digest& fingerprint, Amount balance,
+                    Instant now) {
+  const pg::Rows claimed = insert_free.run(
+      {pg::text(request.account_id), pg::text(request.correlation_id), pg::bytea(fingerprint),
+       pg::text(request.wallet), pg::text(request.reason), pg::numeric(balance),
+       pg::text_or_null(request.resource_type), pg::text_or_null(request.resource_id),
+       pg::text_or_null(request.resource_title), pg::jsonb_or_null(request.breakdown),
+       pg::text_or_null(request.notes), pg::timestamptz(now)});
+  // Copies of one request wait at the counter, so this is another request.
+  if (claimed.processed() == 0) refuse_reused(request.correlation_id);
   return free_outcome(request, balance, now, false);
 }
 
-// The counter under its lock, made when it is missing.
 Counter locked_counter(const std::string& account_id, const Operation& operation,
                        const Account& account, Instant now) {
   if (account.since == end_of_time) provision_account(account_id, now);
@@ -215,6 +213,20 @@ Counter locked_counter(const std::string& account_id, const Operation& operation
   return counter_at(rows, period, now);
 }
 
+void count(const std::string& account_id, const Breakdown& breakdown, Counter counter) {
+  counter.used += breakdown.quantity;
+  update_counter.run({pg::text(account_id), pg::text(breakdown.operation),
+                      pg::timestamptz(counter.period.start), pg::timestamptz(counter.period.end),
+                      pg::numeric(counter.used)});
+}
+
+// As it is stored, because that is what the ledger's chain hashes.
+std::string stored_json(const Breakdown& breakdown) {
+  return pg::read_jsonb(pg::jsonb(to_json(breakdown)).datum);
+}
+
+namespace {
+
 // Everything before the wallet: the answer, when there is one already or the price is 0.
 std::optional<Outcome> prepare(OperationRequest& request, const Digest& fingerprint, Instant now) {
   ChargeRequest& charge = request.charge;
@@ -222,19 +234,16 @@ std::optional<Outcome> prepare(OperationRequest& request, const Digest& fingerpr
   if (auto outcome = before(charge, fingerprint)) return outcome;
   const PriceList list = price_list(charge.account_id, request.price, now);
   const Operation& operation = operation_of(*list.published.card, request.price.operation);
-  Counter counter = locked_counter(charge.account_id, operation, list.account, now);
+  const Counter counter = locked_counter(charge.account_id, operation, list.account, now);
   if (auto outcome = before(charge, fingerprint)) return outcome;
   require_active(charge.account_id, list.account.status);
   const Breakdown breakdown = priced(list, request.price, counter.used);
   charge.amount = breakdown.amount;
-  // As it is stored, because that is what the ledger's chain hashes.
-  charge.breakdown = pg::read_jsonb(pg::jsonb(to_json(breakdown)).datum);
-  counter.used += breakdown.quantity;
-  update_counter.run({pg::text(charge.account_id), pg::text(operation.name),
-                      pg::timestamptz(counter.period.start), pg::timestamptz(counter.period.end),
-                      pg::numeric(counter.used)});
+  charge.breakdown = stored_json(breakdown);
+  count(charge.account_id, breakdown, counter);
   if (breakdown.amount.is_positive()) return std::nullopt;
-  return record_free(charge, fingerprint, now);
+  const std::optional<Wallet> wallet = read_wallet(charge.account_id, charge.wallet);
+  return record_free(charge, fingerprint, wallet ? wallet->balance : Amount(), now);
 }
 
 Outcome charge_operation(OperationRequest& request) {
@@ -244,7 +253,9 @@ Outcome charge_operation(OperationRequest& request) {
   return charge_credits(request.charge, fingerprint);
 }
 
-Datum outcome_datum(FunctionCallInfo fcinfo, const Outcome& outcome) {
+}  // namespace
+
+Datum operation_datum(FunctionCallInfo fcinfo, const Outcome& outcome) {
   if (outcome.entry.entry_no != 0) return entry_datum(fcinfo, outcome);
   const LedgerEntry& e = outcome.entry;
   return pg::composite(
@@ -257,6 +268,8 @@ Datum outcome_datum(FunctionCallInfo fcinfo, const Outcome& outcome) {
 }
 
 // ---- arguments ----------------------------------------------------------------------------------
+
+namespace {
 
 void require_quantities(const std::vector<Amount>& quantities) {
   if (!quantities.empty() && quantities.size() <= most_quantities) {
@@ -294,7 +307,7 @@ Datum charge_operation_call(FunctionCallInfo fcinfo, bool batch) {
                 request.charge.resource_title);
   request.charge.wallet = arguments.id(8, "wallet");
   request.charge.notes = arguments.optional_text(9, "notes", longest_text);
-  return outcome_datum(fcinfo, charge_operation(request));
+  return operation_datum(fcinfo, charge_operation(request));
 }
 
 // ---- estimates ----------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ SELECT count(purser.request_refund('bad-a', 'it did not work', 'anna', '{credits
 
 SELECT purser.publish_rate_card('bad-card', '{"operations": {"bad-op": {"unit": "s", "rate": 0.001}}}', 'tester', 'x') -> 'version' AS version;
 SELECT purser.set_setting('rate_card', 'bad-card');
+SELECT count(purser.hold_operation('bad-a', 'bad-op', 1, ttl => '1 day', hold_id => 'bad-op-hold'));
 -- Every text argument of every function, with everything that is no identifier. Columns are SQLSTATEs, or ok.
 CREATE TEMP TABLE probe (function text, argument text, call text);
 INSERT INTO probe VALUES
@@ -245,6 +246,18 @@ INSERT INTO probe VALUES
   ('charge_operation_batch', 'resource_title', $$purser.charge_operation_batch('bad-a', 'bad-op', '{1}', 'bad', '{}', 'episode', 'e1', %s)$$),
   ('charge_operation_batch', 'wallet', $$purser.charge_operation_batch('bad-a', 'bad-op', '{1}', 'bad', wallet => %s)$$),
   ('charge_operation_batch', 'notes', $$purser.charge_operation_batch('bad-a', 'bad-op', '{1}', 'bad', notes => %s)$$),
+  ('hold_operation', 'account_id', $$purser.hold_operation(%s, 'bad-op', 1, hold_id => 'bad')$$),
+  ('hold_operation', 'operation', $$purser.hold_operation('bad-a', %s, 1, hold_id => 'bad')$$),
+  ('hold_operation', 'hold_id', $$purser.hold_operation('bad-a', 'bad-op', 1, hold_id => %s)$$),
+  ('hold_operation', 'resource_type', $$purser.hold_operation('bad-a', 'bad-op', 1, '{}', '1 day', 'bad', %s, 'e1')$$),
+  ('hold_operation', 'resource_id', $$purser.hold_operation('bad-a', 'bad-op', 1, '{}', '1 day', 'bad', 'episode', %s)$$),
+  ('hold_operation', 'resource_title', $$purser.hold_operation('bad-a', 'bad-op', 1, '{}', '1 day', 'bad', 'episode', 'e1', %s)$$),
+  ('hold_operation', 'wallet', $$purser.hold_operation('bad-a', 'bad-op', 1, hold_id => 'bad', wallet => %s)$$),
+  ('hold_operation', 'notes', $$purser.hold_operation('bad-a', 'bad-op', 1, hold_id => 'bad', notes => %s)$$),
+  ('capture_operation', 'account_id', $$purser.capture_operation(%s, 'bad-op-hold')$$),
+  ('capture_operation', 'hold_id', $$purser.capture_operation('bad-a', %s)$$),
+  ('capture_operation', 'correlation_id', $$purser.capture_operation('bad-a', 'bad-op-hold', correlation_id => %s)$$),
+  ('capture_operation', 'notes', $$purser.capture_operation('bad-a', 'bad-op-hold', notes => %s)$$),
   ('estimate_cost', 'account_id', $$purser.estimate_cost(%s, 'bad-op', 1)$$),
   ('estimate_cost', 'operation', $$purser.estimate_cost('bad-a', %s, 1)$$),
   ('estimate_cost', 'wallet', $$purser.estimate_cost('bad-a', 'bad-op', 1, wallet => %s)$$),

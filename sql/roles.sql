@@ -198,6 +198,12 @@ SELECT purser.estimate_cost('role-b', 'role_free', 5) IS NULL, purser.estimate_c
 SELECT amount FROM purser.charge_operation('role-b', 'role_free', 5, 'op-free');
 SELECT amount, replayed FROM purser.charge_operation('role-b', 'role_free', 5, 'op-free');
 SELECT amount FROM purser.charge_operation_batch('role-b', 'role_work', '{0.1, 0.2}', 'op-work');
+SELECT amount FROM purser.hold_operation('role-b', 'role_work', 0.1, '{}', '1 day', 'op-h', 'episode', 'e1', 't', 'credits', 'n');
+SELECT amount FROM purser.hold_operation('role-trap', 'role_free', 1, hold_id => 'op-h0');
+SELECT amount, replayed FROM purser.hold_operation('role-trap', 'role_free', 1, hold_id => 'op-h0');
+SELECT amount FROM purser.capture_operation('role-b', 'op-h', 0.2, '{}', 'op-h', 'n');
+SELECT amount FROM purser.capture_operation('role-trap', 'op-h0');
+SELECT amount, replayed FROM purser.capture_operation('role-trap', 'op-h0');
 SELECT purser.rate_card() IS NULL, purser.recomputed_amount('{}');
 SELECT purser.invoice('role-b', 'episode', 'e1') IS NULL;
 RESET SESSION AUTHORIZATION;

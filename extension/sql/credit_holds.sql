@@ -18,7 +18,7 @@ CREATE TYPE purser.credit_hold_state AS (
   replayed boolean
 );
 COMMENT ON TYPE purser.credit_hold_state IS
-  'A hold of credits as hold_credits() and release_credits() return it. state: open, captured, released or expired. remaining: what is still set aside. allocations: what each grant bore when it was made. replayed: true when the same call had been made before and nothing was changed.';
+  'A hold of credits as hold_credits(), hold_operation() and release_credits() return it. state: open, captured, released or expired. remaining: what is still set aside. allocations: what each grant bore when it was made. replayed: true when the same call had been made before and nothing was changed.';
 
 CREATE FUNCTION purser.hold_credits(
   account_id text,
@@ -49,7 +49,7 @@ CREATE FUNCTION purser.capture_credits(
   LANGUAGE c VOLATILE SECURITY DEFINER
   AS 'MODULE_PATHNAME', 'purser_capture_credits';
 COMMENT ON FUNCTION purser.capture_credits(text, text, numeric, text, boolean, jsonb, text) IS
-  'Charges what was really used of a hold (NULL: all that is held) and gives the rest back to its own grants; with final => false the rest stays held for further captures. The charge can be refunded like any other. correlation_id: NULL for the one capture a hold usually has; name each when there are several. The same id and request returns the first entry. An account that was suspended meanwhile is charged all the same. PU006 when the hold is unknown or over, or holds less than that; PU005, PU013, PU014 as for charges.';
+  'Charges what was really used of a hold (NULL: all that is held) and gives the rest back to its own grants; with final => false the rest stays held for further captures. The charge can be refunded like any other. correlation_id: NULL for the one capture a hold usually has; name each when there are several. The same id and request returns the first entry. An account that was suspended meanwhile is charged all the same. PU006 when the hold is unknown or over, or holds less than that; PU014 for a hold that hold_operation() made; PU005, PU013, PU014 as for charges.';
 
 CREATE FUNCTION purser.release_credits(account_id text, hold_id text) RETURNS purser.credit_hold_state
   LANGUAGE c VOLATILE SECURITY DEFINER
@@ -63,9 +63,9 @@ SELECT h.account_id, h.wallet, h.hold_id,
        h.amount, h.captured,
        CASE WHEN h.state = 'open' AND NOT timed_out THEN h.amount - h.captured ELSE 0 END AS remaining,
        h.reason, h.resource_type, h.resource_id, h.resource_title, h.notes, h.created_at, h.expires_at,
-       CASE WHEN timed_out THEN h.expires_at ELSE h.ended_at END AS ended_at
+       CASE WHEN timed_out THEN h.expires_at ELSE h.ended_at END AS ended_at, h.estimate
   FROM purser.credit_hold AS h,
        LATERAL (SELECT h.state = 'open' AND h.expires_at <= purser.clock() AS timed_out) AS at_this_time
  WHERE pg_has_role(current_user, 'purser_admin', 'usage')
     OR h.account_id = current_setting('purser.account_id', true);
-COMMENT ON VIEW purser.credit_holds IS 'Holds of credits, open and ended, as of now.';
+COMMENT ON VIEW purser.credit_holds IS 'Holds of credits, open and ended, as of now. estimate: how a hold for an operation was priced.';

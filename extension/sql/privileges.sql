@@ -50,6 +50,8 @@ GRANT EXECUTE ON FUNCTION
   purser.estimate_cost_batch(text, text, numeric[], jsonb, text),
   purser.charge_operation(text, text, numeric, text, jsonb, text, text, text, text, text),
   purser.charge_operation_batch(text, text, numeric[], text, jsonb, text, text, text, text, text),
+  purser.hold_operation(text, text, numeric, jsonb, interval, text, text, text, text, text, text),
+  purser.capture_operation(text, text, numeric, jsonb, text, text),
   purser.rate_card(text, timestamptz),
   purser.recomputed_amount(jsonb),
   purser.invoice(text, text, text, text),

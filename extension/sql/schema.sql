@@ -363,7 +363,8 @@ CREATE TABLE purser.credit_hold (
   account_id text COLLATE "C" NOT NULL,
   hold_id text COLLATE "C" NOT NULL,
   wallet text COLLATE "C" NOT NULL,
-  amount numeric NOT NULL CHECK (amount > 0),
+  amount numeric NOT NULL,
+  added numeric NOT NULL DEFAULT 0 CHECK (added BETWEEN 0 AND amount),
   captured numeric NOT NULL DEFAULT 0 CHECK (captured BETWEEN 0 AND amount),
   state text COLLATE "C" NOT NULL CHECK (state IN ('open', 'captured', 'released', 'expired')),
   allocations jsonb NOT NULL,
@@ -377,13 +378,15 @@ CREATE TABLE purser.credit_hold (
   expires_at timestamptz NOT NULL,
   created_at timestamptz NOT NULL,
   ended_at timestamptz,
+  estimate jsonb,
   PRIMARY KEY (account_id, hold_id),
+  CHECK (amount > 0 OR (estimate IS NOT NULL AND amount = 0)),
   CHECK ((ended_at IS NULL) = (state = 'open')),
   CHECK ((state = 'open') OR parts = '[]')
 );
 CREATE INDEX credit_hold_expires_at ON purser.credit_hold (expires_at) WHERE state = 'open';
 CREATE INDEX credit_hold_open ON purser.credit_hold (account_id, wallet, expires_at) WHERE state = 'open';
-COMMENT ON TABLE purser.credit_hold IS 'Credits set aside for work in flight. allocations: what each grant bore when the hold was made; parts: what is still held of each. A hold ends once: captured (used up, or its last capture gave the rest back), released, or expired. An open hold whose expires_at has passed holds nothing any more, whether or not its row says expired yet.';
+COMMENT ON TABLE purser.credit_hold IS 'Credits set aside for work in flight. allocations: what each grant bore when the hold was made; parts: what is still held of each. A hold ends once: captured (used up, or its last capture gave the rest back), released, or expired. An open hold whose expires_at has passed holds nothing any more, whether or not its row says expired yet. estimate: breakdown of the price of a hold for an operation, whose amount may be 0; added: the part of amount that its capture took from the wallet beyond what had been held.';
 
 -- ledger.cpp knows the columns by their order.
 CREATE TABLE purser.ledger (

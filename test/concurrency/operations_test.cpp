@@ -58,4 +58,61 @@ TEST(Operations, CopiesOfOneFreeRequestCountOnce) {
             "1");
 }
 
+TEST(Operations, WorkHeldForGetsExactlyTheFreeUnitsWhenItIsCaptured) {
+  Session session;
+  publish_card(session);
+  session.run("SELECT purser.grant_credits('crowd-held', 1000, 'purchased', 'g')");
+  std::vector<std::string> holds, captures;
+  for (int i = 0; i < 60; ++i) {
+    const std::string hold = "'h" + std::to_string(i) + "'";
+    holds.push_back("SELECT purser.hold_operation('crowd-held', 'speech', 100, hold_id => " + hold +
+                    ")");
+    captures.push_back("SELECT purser.capture_operation('crowd-held', " + hold + ")");
+  }
+  for (const Outcome& outcome : all_at_once(holds)) EXPECT_TRUE(outcome.ok()) << outcome.message;
+  // As if all of it had been used: fifty are free, ten are held for.
+  EXPECT_EQ(only(session.run("SELECT purser.credit_balance('crowd-held')")), "995");
+  captures.insert(captures.end(), captures.begin(), captures.end());  // each twice
+  for (const Outcome& outcome : all_at_once(captures)) EXPECT_TRUE(outcome.ok()) << outcome.message;
+  EXPECT_EQ(only(session.run("SELECT purser.credit_balance('crowd-held')")), "995");
+  EXPECT_EQ(only(session.run("SELECT count(*) FROM purser.free_operation"
+                             " WHERE account_id = 'crowd-held'")),
+            "50");
+  EXPECT_EQ(only(session.run("SELECT used FROM purser.operation_usage"
+                             " WHERE account_id = 'crowd-held'")),
+            "6000");
+  EXPECT_EQ(only(session.run("SELECT count(*) FROM purser.reconcile('crowd-held')")), "0");
+}
+
+// Holds end in every way while others charge: one end each, no deadlock, and what was counted is
+// what was paid for or free.
+TEST(Operations, HoldsThatEndAmongChargesAreCountedOnce) {
+  Session session;
+  publish_card(session);
+  session.run("SELECT purser.grant_credits('crowd-mixed', 1000, 'purchased', 'g')");
+  std::vector<std::string> statements;
+  for (int i = 0; i < 30; ++i) {
+    const std::string id = std::to_string(i);
+    session.run("SELECT purser.hold_operation('crowd-mixed', 'speech', 100, hold_id => 'h" + id +
+                "')");
+    statements.push_back("SELECT purser.capture_operation('crowd-mixed', 'h" + id + "', 150)");
+    statements.push_back("SELECT purser.release_credits('crowd-mixed', 'h" + id + "')");
+    statements.push_back(charge_statement("crowd-mixed", "c" + id));
+  }
+  for (const Outcome& outcome : all_at_once(statements))
+    EXPECT_TRUE(outcome.ok() || outcome.sqlstate == "PU006") << outcome.message;
+  EXPECT_EQ(only(session.run("SELECT count(*) FROM purser.credit_hold"
+                             " WHERE account_id = 'crowd-mixed' AND state = 'open'")),
+            "0");
+  // 3,000 characters were charged, and 150 for each hold captured; 5,000 are free.
+  EXPECT_EQ(only(session.run(
+                "SELECT used = 3000 + 150 * (SELECT count(*) FROM purser.credit_hold AS h"
+                "                             WHERE h.account_id = u.account_id"
+                "                               AND h.state = 'captured')"
+                "   AND purser.credit_balance('crowd-mixed') = 1000 - greatest(0, used - 5000) * "
+                "0.005 FROM purser.operation_usage AS u WHERE account_id = 'crowd-mixed'")),
+            "t");
+  EXPECT_EQ(only(session.run("SELECT count(*) FROM purser.reconcile('crowd-mixed')")), "0");
+}
+
 }  // namespace purser::test

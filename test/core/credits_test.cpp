@@ -319,5 +319,18 @@ TEST(Priority, KindsHaveTheirDocumentedOrder) {
   EXPECT_EQ(untouched, 7);
 }
 
+TEST(Hold, WhatIsHeldLaterJoinsThePartsOfItsGrants) {
+  std::vector<Lot> lots{lot(1, 10, end_of_time, 5, 2), lot(2, 20, end_of_time, 4)};
+  std::vector<Allocation> parts{{1, "purchased", credits(2)}};
+  const auto more = hold(lots, credits(7), now);
+  ASSERT_TRUE(more);
+  add_parts(parts, *more);
+  ASSERT_EQ(parts,
+            (std::vector<Allocation>{{1, "purchased", credits(7)}, {2, "purchased", credits(2)}}));
+  capture_held(lots, take_first(parts, credits(9)));
+  EXPECT_EQ(lots[0].held + lots[1].held, Amount());
+  EXPECT_EQ(lots[0].remaining + lots[1].remaining, credits(2));
+}
+
 }  // namespace
 }  // namespace purser

@@ -54,6 +54,8 @@ SELECT purser.request_refund('tokyo', 'it did not work', 'anna', '{credits/3}');
 SELECT purser.hold_credits('tokyo', 2, 'job', '60 days', 'hold');
 SELECT purser.publish_rate_card('default', '{"operations": {"speech": {"unit": "character", "rate": 1, "free": 100, "period": "year"}}}', 'ops', 'first');
 SELECT purser.charge_operation('tokyo', 'speech', 60, 'o1'), purser.charge_operation('tokyo', 'speech', 50, 'o2');
+SELECT purser.hold_operation('tokyo', 'speech', 5, '{}', '60 days', 'job-1'), purser.hold_operation('tokyo', 'speech', 6, '{}', '60 days', 'job-2');
+SELECT purser.capture_operation('tokyo', 'job-1', 7);
 SELECT purser.set_account_status('banned', 'banned', 'ops', 'abuse');
 SELECT purser.set_override('banned', 'messages', '9', '2100-01-01', 'gift', 'ops');
 SET purser.now = '2026-03-01 00:00+00';
