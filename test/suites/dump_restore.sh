@@ -99,8 +99,9 @@ go_on() {
   restored "$time; SELECT entry_id, replayed FROM purser.charge_credits('tokyo', 12, 'job', 'c1', 'episode', 'e1', 'Pilot \"1\"', '{\"rate\": 1.50}', notes => 'n')" \
     "credits/3|t" "a charge of before is known"
   restored "$time; SELECT used FROM purser.check_and_increment('tokyo', 'messages', 1, 'key')" 3 "a key of before is known"
-  restored "$time; SELECT entry_id, replayed FROM purser.charge_credits('tokyo', 2, 'job', 'c2')" "credits/7|f" "entries are numbered on"
+  restored "$time; SELECT entry_id, replayed FROM purser.charge_credits('tokyo', 2, 'job', 'c2')" "credits/8|f" "entries are numbered on"
   restored "$time; SELECT amount FROM purser.refund_credits('tokyo', 'credits/3', NULL, 'rest', 'r2')" 11 "the rest of a charge can be refunded"
+  restored "$time; SELECT amount FROM purser.capture_operation('tokyo', 'job-2')" 6 "an operation is charged at the price it was held with"
   restored "$time; SELECT used, quota FROM purser.check_and_increment('tokyo', 'messages')" "2|50" "counting goes on"
   restored "SELECT purser.publish_plan('pro', '{\"name\": \"Pro\"}', 'ops', 'third') ->> 'version'" 3 "plans are numbered on"
   restored "SELECT count(*) FROM purser.verify_ledger()" 0 "the chains still verify"
