@@ -36,20 +36,27 @@ WITH counted (section, contender, effects) AS (
   -- The charges each ledger has.
   SELECT 'charge', contender, effects
     FROM (VALUES
-           ('purser', (SELECT count(*) FROM purser.ledger WHERE direction = 'DEBIT')),
+           ('purser', (SELECT count(*) FROM purser.ledger WHERE direction = 'DEBIT' AND account_id NOT LIKE '%-%')),
            ('update_insert', (SELECT count(*) FROM bench.ledger WHERE direction = 'DEBIT')),
            ('update_insert_in_one', (SELECT count(*) FROM bench.ledger_in_cte WHERE direction = 'DEBIT')),
-           ('grant_rows', (SELECT count(*) FROM bench.grant_ledger))
+           ('grant_rows', (SELECT count(*) FROM bench.grant_ledger)),
+           ('alike', (SELECT count(*) FROM bench.alike_ledger WHERE direction = 'DEBIT'))
          ) AS c (contender, effects)
   UNION ALL
   -- What is gone from the balances, in charges.
   SELECT 'charge', contender, effects
     FROM (VALUES
-           ('purser', (SELECT sum(3000000000000 - balance_micros) / 1500000 FROM purser.wallet)),
+           ('purser', (SELECT sum(3000000000000 - balance_micros) / 1500000 FROM purser.wallet WHERE account_id NOT LIKE '%-%')),
            ('update_insert', (SELECT sum(3000000000000 - balance_micros) / 1500000 FROM bench.wallet)),
            ('update_insert_in_one', (SELECT sum(3000000000000 - balance_micros) / 1500000 FROM bench.wallet_in_cte)),
-           ('grant_rows', (SELECT sum(1000000 - remaining) / 1.5 FROM bench.credit_grant))
+           ('grant_rows', (SELECT sum(1000000 - remaining) / 1.5 FROM bench.credit_grant)),
+           ('alike', (SELECT sum(1000000 - remaining) / 1.5 FROM bench.alike_grant))
          ) AS c (contender, effects)
+  UNION ALL
+  SELECT 'charge_200', contender, (SELECT count(*) FROM purser.ledger WHERE direction = 'DEBIT' AND account_id LIKE prefix || '-%')
+    FROM (VALUES ('purser', 'many'), ('few', 'few')) AS c (contender, prefix)
+  UNION ALL
+  SELECT 'hot_wallet', 'purser', (SELECT count(*) FROM purser.ledger WHERE direction = 'DEBIT' AND account_id = 'hot-wallet')
   UNION ALL
   -- The requests each bucket counted; one comes back in 53 minutes. What costs more than the limit is not counted.
   SELECT 'rate', 'purser', sum(10000 - d.remaining)
@@ -59,8 +66,12 @@ WITH counted (section, contender, effects) AS (
     FROM bench.customer, LATERAL purser.rate_limit_key(account_id, 10000, '366 days', 10001) AS d
 ),
 called AS (
-  SELECT section, CASE contender WHEN 'purser_as_columns' THEN 'purser' ELSE contender END AS contender,
-         sum(calls) AS calls
+  -- By the table that shows what they did.
+  SELECT CASE WHEN section = 'hot_wallet' AND contender IN ('spread', 'update') THEN 'charge' ELSE section END AS section,
+         CASE WHEN contender = 'purser_as_columns' THEN 'purser'
+              WHEN section <> 'hot_wallet' THEN contender
+              WHEN contender = 'update' THEN 'update_insert_in_one' ELSE 'purser' END AS contender,
+         sum(CASE WHEN section = 'hot_wallet' AND contender = 'batch' THEN 20 * calls ELSE calls END) AS calls
     FROM bench.slice
    GROUP BY 1, 2
 )

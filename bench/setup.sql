@@ -47,17 +47,17 @@ VACUUM (FULL) purser.entitlement, purser.entitlement_stripe, purser.wallet, purs
 
 -- Peer "update" and "update + insert": the same tables, indexes and fillfactor, and nothing around them ----
 
-CREATE FUNCTION bench.copy_table(name text) RETURNS void
+CREATE FUNCTION bench.copy_table(name text, copy text DEFAULT NULL) RETURNS void
   LANGUAGE plpgsql
 AS $$
 BEGIN
-  EXECUTE format('CREATE TABLE bench.%1$I (LIKE purser.%1$I INCLUDING ALL) %2$s', name,
+  EXECUTE format('CREATE TABLE bench.%3$I (LIKE purser.%1$I INCLUDING ALL) %2$s', name,
                  (SELECT 'WITH (' || array_to_string(c.reloptions, ', ') || ')'
-                    FROM pg_class AS c WHERE c.oid = format('purser.%I', name)::regclass));
-  EXECUTE format('INSERT INTO bench.%1$I SELECT * FROM purser.%1$I', name);
+                    FROM pg_class AS c WHERE c.oid = format('purser.%I', name)::regclass), coalesce(copy, name));
+  EXECUTE format('INSERT INTO bench.%I SELECT * FROM purser.%I', coalesce(copy, name), name);
 END
 $$;
-COMMENT ON FUNCTION bench.copy_table(text) IS
+COMMENT ON FUNCTION bench.copy_table(text, text) IS
   'Copies a table of purser to the schema bench: columns, checks, indexes, storage parameters and rows.';
 SELECT bench.copy_table(name) FROM unnest(ARRAY['entitlement', 'wallet', 'ledger']) AS name;
 -- The two ways of writing the floor of a charge are measured apart.
@@ -77,6 +77,7 @@ SELECT n, array_agg(account_id) AS account_ids, array_agg(account_id ORDER BY ac
 ALTER TABLE bench.batch ADD PRIMARY KEY (n);
 
 \ir plpgsql_credits.sql
+\ir plpgsql_credits_alike.sql
 
 -- The one who calls: an ordinary role, as applications connect.
 CREATE ROLE bench_app LOGIN;
