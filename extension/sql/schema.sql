@@ -4,7 +4,7 @@
 -- statement, and their rows are written by the rules in core alone; verify_ledger() finds what is not.
 -- Rows are locked in one order everywhere:
 --   account, then entitlement by (account_id, feature), then its stripes and holds, then wallet by
---   (account_id, wallet), then ledger.
+--   (account_id, wallet), then its holds and top-up, then ledger.
 
 -- Results ---------------------------------------------------------------------------------------
 
