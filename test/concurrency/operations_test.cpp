@@ -90,6 +90,7 @@ TEST(Operations, HoldsThatEndAmongChargesAreCountedOnce) {
   Session session;
   publish_card(session);
   session.run("SELECT purser.grant_credits('crowd-mixed', 1000, 'purchased', 'g')");
+  session.run("SELECT purser.charge_operation('crowd-mixed', 'speech', 4900, 'before')");
   std::vector<std::string> statements;
   for (int i = 0; i < 30; ++i) {
     const std::string id = std::to_string(i);
@@ -104,9 +105,9 @@ TEST(Operations, HoldsThatEndAmongChargesAreCountedOnce) {
   EXPECT_EQ(only(session.run("SELECT count(*) FROM purser.credit_hold"
                              " WHERE account_id = 'crowd-mixed' AND state = 'open'")),
             "0");
-  // 3,000 characters were charged, and 150 for each hold captured; 5,000 are free.
+  // 7,900 characters were charged, and 150 for each hold captured; 5,000 are free.
   EXPECT_EQ(only(session.run(
-                "SELECT used = 3000 + 150 * (SELECT count(*) FROM purser.credit_hold AS h"
+                "SELECT used = 7900 + 150 * (SELECT count(*) FROM purser.credit_hold AS h"
                 "                             WHERE h.account_id = u.account_id"
                 "                               AND h.state = 'captured')"
                 "   AND purser.credit_balance('crowd-mixed') = 1000 - greatest(0, used - 5000) * "
