@@ -34,27 +34,30 @@ constexpr std::size_t most_head_lots = 16;
 
 // In the order of the table, which is the order of WalletColumn; the number of lots in the tail for
 // the tail, and all lots in the arrays.
-#define WALLET_COLUMNS \
-  "SELECT w.account_id, w.wallet, w.status, w.subscription_until,"                     \
-  "       w.last_subscribed_grant, w.holds_until, w.allowance_due, w.tail_until, w.alert_micros, w.top_up_micros, w.allowance,"             \
-  "       w.last_grant_id,"   \
-  "       coalesce(pg_catalog.jsonb_array_length(w.lot_tail OPERATOR(pg_catalog.->) 'grant_ids'), 0)," \
-  ALL_LOTS("lot_grant_ids", "grant_ids", "pg_catalog.int8")                            \
-  ALL_LOTS("lot_kinds", "kinds", "pg_catalog.text")                                    \
-  ALL_LOTS("lot_priorities", "priorities", "pg_catalog.int4")                           \
-  ALL_LOTS("lot_expires_at", "expires_at", "pg_catalog.timestamptz")                  \
-  ALL_LOTS("lot_held_micros", "held_micros", "pg_catalog.int8")                       \
-  ALL_LOTS("lot_remaining_micros", "remaining_micros", "pg_catalog.int8")             \
-  "       w.balance_micros, w.last_entry_no, w.head_hash,"                             \
-  OF_ALLOWANCE("amount") "::pg_catalog.numeric,"                                     \
-  OF_ALLOWANCE("percent") "::pg_catalog.numeric,"                                    \
-  OF_ALLOWANCE("max_multiple") "::pg_catalog.numeric,"                               \
-  OF_ALLOWANCE("days") "::pg_catalog.int4,"                                          \
-  OF_ALLOWANCE("from") "::pg_catalog.timestamptz,"                                   \
-  OF_ALLOWANCE("until") "::pg_catalog.timestamptz,"                                  \
-  OF_ALLOWANCE("subscribed") "::pg_catalog.bool"                             \
-  "  FROM purser.wallet AS w"                                                         \
+// clang-format off
+#define WALLET_COLUMNS                                                                          \
+  "SELECT w.account_id, w.wallet, w.status, w.subscription_until, w.last_subscribed_grant,"     \
+  "       w.holds_until, w.allowance_due, w.tail_until, w.alert_micros, w.top_up_micros,"       \
+  "       w.allowance, w.last_grant_id,"                                                        \
+  "       coalesce(pg_catalog.jsonb_array_length("                                              \
+  "         w.lot_tail OPERATOR(pg_catalog.->) 'grant_ids'), 0),"                               \
+  ALL_LOTS("lot_grant_ids", "grant_ids", "pg_catalog.int8")                                     \
+  ALL_LOTS("lot_kinds", "kinds", "pg_catalog.text")                                             \
+  ALL_LOTS("lot_priorities", "priorities", "pg_catalog.int4")                                   \
+  ALL_LOTS("lot_expires_at", "expires_at", "pg_catalog.timestamptz")                            \
+  ALL_LOTS("lot_held_micros", "held_micros", "pg_catalog.int8")                                 \
+  ALL_LOTS("lot_remaining_micros", "remaining_micros", "pg_catalog.int8")                       \
+  "       w.balance_micros, w.last_entry_no, w.head_hash,"                                      \
+  OF_ALLOWANCE("amount") "::pg_catalog.numeric,"                                                \
+  OF_ALLOWANCE("percent") "::pg_catalog.numeric,"                                               \
+  OF_ALLOWANCE("max_multiple") "::pg_catalog.numeric,"                                          \
+  OF_ALLOWANCE("days") "::pg_catalog.int4,"                                                     \
+  OF_ALLOWANCE("from") "::pg_catalog.timestamptz,"                                              \
+  OF_ALLOWANCE("until") "::pg_catalog.timestamptz,"                                             \
+  OF_ALLOWANCE("subscribed") "::pg_catalog.bool"                                                \
+  "  FROM purser.wallet AS w"                                                                   \
   " WHERE w.account_id OPERATOR(pg_catalog.=) $1 AND w.wallet OPERATOR(pg_catalog.=) $2"
+// clang-format on
 
 enum WalletColumn {
   account_id_column,
