@@ -157,7 +157,8 @@ COMMENT ON FUNCTION purser.request_refund(text, text, text, text[], text, text, 
 CREATE VIEW purser.refund_queue AS
 SELECT r.account_id, r.request_id, r.requested_at, r.requested_by, r.reason, r.resource_type, r.resource_id,
        a.status AS account_status, a.created_at AS customer_since,
-       (purser.subscription(r.account_id)).plan AS plan,
+       CASE WHEN EXISTS (SELECT FROM purser.subscription AS s WHERE s.account_id = r.account_id AND s.ended_at IS NULL)
+            THEN (purser.subscription(r.account_id)).plan ELSE purser.setting('default_plan') END AS plan,
        asked.charged, asked.refundable, asked.charges,
        (SELECT coalesce(jsonb_object_agg(w.wallet, purser.credit_balance(w.account_id, w.wallet)), '{}')
           FROM purser.wallet AS w WHERE w.account_id = r.account_id) AS balances,

@@ -33,7 +33,7 @@ BEGIN ATOMIC
        AND l.correlation_id IS NOT NULL AND (l.direction = 'DEBIT' OR l.refund_of IS NOT NULL)
      GROUP BY l.account_id
   )
-  SELECT u.account_id, (purser.subscription(u.account_id)).plan, u.charges, u.charged, u.refunded, u.charged - u.refunded,
+  SELECT u.account_id, purser._plan_of(u.account_id), u.charges, u.charged, u.refunded, u.charged - u.refunded,
          round(100 * (u.charged - u.refunded) / nullif(sum(u.charged - u.refunded) OVER (), 0), 1)
     FROM used AS u
    ORDER BY u.charged - u.refunded DESC, u.account_id

@@ -210,6 +210,16 @@ $$;
 COMMENT ON FUNCTION purser.invoices(text, text, text, integer) IS
   'One row for each resource something was charged for, the latest first: number, title, charged, refunded, net. The next page begins before the number of the last row. purser.invoice() shows the lines of one.';
 
+CREATE FUNCTION purser._plan_of(account_id text) RETURNS text
+  LANGUAGE sql STABLE
+  SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT CASE WHEN EXISTS (SELECT FROM purser.subscription AS s WHERE s.account_id = _plan_of.account_id AND s.ended_at IS NULL)
+              THEN (purser.subscription(_plan_of.account_id)).plan ELSE purser.setting('default_plan') END;
+END;
+COMMENT ON FUNCTION purser._plan_of(text) IS
+  'Internal. The plan an account is on; the name of the default plan also where credits are used without any plans.';
+
 CREATE FUNCTION purser.account_overview(account_id text, wallet text DEFAULT 'credits') RETURNS jsonb
   LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
@@ -227,7 +237,7 @@ BEGIN
   RETURN jsonb_build_object(
     'account_id', account_overview.account_id,
     'status', coalesce((SELECT a.status FROM purser.account AS a WHERE a.account_id = account_overview.account_id), 'active'),
-    'plan', (purser.subscription(account_overview.account_id)).plan,
+    'plan', purser._plan_of(account_overview.account_id),
     'wallet', account_overview.wallet,
     'balance', purser.credit_balance(account_overview.account_id, account_overview.wallet),
     'period_start', month -> 'period_start',
