@@ -23,13 +23,15 @@ CREATE FUNCTION purser.top_consumers(
   LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-  WITH used AS (
+  WITH asked AS MATERIALIZED (
+    SELECT purser._checked_id(top_consumers.wallet, 'wallet') AS wallet, purser._checked_rows(top_consumers.max_rows) AS max_rows
+  ), used AS (
     SELECT l.account_id, count(*) FILTER (WHERE l.direction = 'DEBIT') AS charges,
            coalesce(sum(l.amount) FILTER (WHERE l.direction = 'DEBIT'), 0) AS charged,
            coalesce(sum(l.amount) FILTER (WHERE l.direction = 'CREDIT'), 0) AS refunded
-      FROM purser.ledger AS l
-     WHERE l.wallet = purser._checked_id(top_consumers.wallet, 'wallet')
-       AND l.created_at >= top_consumers.since AND l.created_at < top_consumers.until
+      FROM asked
+      JOIN purser.ledger AS l USING (wallet)
+     WHERE l.created_at >= top_consumers.since AND l.created_at < top_consumers.until
        AND l.correlation_id IS NOT NULL AND (l.direction = 'DEBIT' OR l.refund_of IS NOT NULL)
      GROUP BY l.account_id
   )
@@ -37,7 +39,7 @@ BEGIN ATOMIC
          round(100 * (u.charged - u.refunded) / nullif(sum(u.charged - u.refunded) OVER (), 0), 1)
     FROM used AS u
    ORDER BY u.charged - u.refunded DESC, u.account_id
-   LIMIT purser._checked_rows(top_consumers.max_rows);
+   LIMIT (SELECT max_rows FROM asked);
 END;
 COMMENT ON FUNCTION purser.top_consumers(timestamptz, timestamptz, text, integer) IS
   'The accounts that used most credits, net of refunds, with their plans and their share of all use in percent.';
@@ -60,8 +62,11 @@ CREATE FUNCTION purser.near_limit(percent integer DEFAULT 80, max_rows integer D
   LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+  WITH asked AS MATERIALIZED (
+    SELECT purser._checked_rows(near_limit.max_rows) AS max_rows
+  )
   SELECT near.*
-    FROM (
+    FROM asked, (
       SELECT w.account_id, 'credits' AS what, w.wallet, given.amount - balance.left, given.amount,
              round(100 * (given.amount - balance.left) / given.amount, 1) AS percent_used, balance.left
         FROM purser.wallet AS w,
@@ -76,7 +81,7 @@ BEGIN ATOMIC
     ) AS near
    WHERE near.percent_used >= near_limit.percent
    ORDER BY near.percent_used DESC, near.account_id, near.what, near.wallet
-   LIMIT purser._checked_rows(near_limit.max_rows);
+   LIMIT (SELECT max_rows FROM asked);
 END;
 COMMENT ON FUNCTION purser.near_limit(integer, integer) IS
   'Accounts that have used so many percent of their month''s allowance of credits or of a quota, fullest first: whom to write to. A wallet with credits beyond its allowance left is not near anything. Asks every account that has used something; one that cannot be asked is left out with a warning.';
@@ -89,7 +94,9 @@ CREATE FUNCTION purser.credits_by_month(
   LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-  WITH entries AS (
+  WITH asked AS MATERIALIZED (
+    SELECT purser._checked_id(credits_by_month.wallet, 'wallet') AS wallet
+  ), entries AS (
     SELECT date_trunc('month', l.effective_at AT TIME ZONE 'UTC')::date AS month, l.amount,
            CASE WHEN l.refund_of IS NOT NULL THEN 'refunded'
                 WHEN l.direction = 'CREDIT' AND l.reason = 'rollover' AND l.correlation_id IS NULL THEN 'rolled over'
@@ -98,8 +105,9 @@ BEGIN ATOMIC
                 WHEN l.reason = 'rolled_over' THEN 'rolled over'
                 ELSE 'expired' END AS what,
            l.allocations #>> '{0,kind}' AS kind, l.direction
-      FROM purser.ledger AS l
-     WHERE l.wallet = purser._checked_id(credits_by_month.wallet, 'wallet') AND l.effective_at < credits_by_month.until
+      FROM asked
+      JOIN purser.ledger AS l USING (wallet)
+     WHERE l.effective_at < credits_by_month.until
   ), months AS (
     SELECT e.month,
            coalesce(sum(e.amount) FILTER (WHERE e.what = 'issued'), 0) AS issued,
@@ -126,14 +134,18 @@ CREATE FUNCTION purser.most_expensive_operations(
   LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+  WITH asked AS MATERIALIZED (
+    SELECT purser._checked_id(most_expensive_operations.wallet, 'wallet') AS wallet,
+           purser._checked_rows(most_expensive_operations.max_rows) AS max_rows
+  )
   SELECT c.reason, count(*), sum(c.amount - c.refunded), round(avg(c.amount), 6), max(c.amount),
          round(100 * sum(c.amount - c.refunded) / nullif(sum(sum(c.amount - c.refunded)) OVER (), 0), 1)
-    FROM purser._charges AS c
-   WHERE c.wallet = purser._checked_id(most_expensive_operations.wallet, 'wallet')
-     AND c.created_at >= most_expensive_operations.since AND c.created_at < most_expensive_operations.until
+    FROM asked
+    JOIN purser._charges AS c USING (wallet)
+   WHERE c.created_at >= most_expensive_operations.since AND c.created_at < most_expensive_operations.until
    GROUP BY c.reason
    ORDER BY sum(c.amount - c.refunded) DESC, c.reason
-   LIMIT purser._checked_rows(most_expensive_operations.max_rows);
+   LIMIT (SELECT max_rows FROM asked);
 END;
 COMMENT ON FUNCTION purser.most_expensive_operations(timestamptz, timestamptz, text, integer) IS
   'What credits are spent on: for each reason (the operation, where a rate card priced it) how many charges, net of refunds, the average and the highest charge, and the share of all in percent.';
@@ -146,11 +158,14 @@ CREATE FUNCTION purser.breakage(
   LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+  WITH asked AS MATERIALIZED (
+    SELECT purser._checked_id(breakage.wallet, 'wallet') AS wallet
+  )
   SELECT g.kind, lost.reason, count(*), sum(g.amount), sum(lost.amount), round(100 * sum(lost.amount) / sum(g.amount), 1)
     FROM (SELECT l.account_id, l.wallet, l.reason, (l.allocations #>> '{0,grant_id}')::bigint AS grant_id, sum(l.amount) AS amount
-            FROM purser.ledger AS l
-           WHERE l.wallet = purser._checked_id(breakage.wallet, 'wallet')
-             AND l.direction = 'DEBIT' AND l.correlation_id IS NULL AND l.reason IN ('expired', 'lapsed')
+            FROM asked
+            JOIN purser.ledger AS l USING (wallet)
+           WHERE l.direction = 'DEBIT' AND l.correlation_id IS NULL AND l.reason IN ('expired', 'lapsed')
              AND l.effective_at >= breakage.since AND l.effective_at < breakage.until
            GROUP BY 1, 2, 3, 4) AS lost
     JOIN purser.credit_grant AS g USING (account_id, wallet, grant_id)
@@ -182,7 +197,11 @@ CREATE FUNCTION purser.ledger_csv(
   LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-  SELECT line FROM (
+  WITH asked AS MATERIALIZED (
+    SELECT purser._checked_id(ledger_csv.account_id, 'account_id') AS account_id,
+           purser._checked_id(ledger_csv.wallet, 'wallet') AS wallet
+  )
+  SELECT line FROM asked, LATERAL (
     SELECT 0 AS entry_no, 'entry_id,created_at,effective_at,direction,reason,amount,balance_after,resource_type,resource_id,title,correlation_id,refund_of,hold_id,notes,breakdown' AS line
     UNION ALL
     SELECT l.entry_no,
@@ -192,8 +211,7 @@ BEGIN ATOMIC
                        l.direction, l.reason, l.amount::text, l.balance_after::text, l.resource_type, l.resource_id, l.resource_title,
                        l.correlation_id, l.wallet || '/' || l.refund_of, l.hold_id, l.notes, l.breakdown::text)
       FROM purser.ledger AS l
-     WHERE l.account_id = purser._checked_id(ledger_csv.account_id, 'account_id')
-       AND l.wallet = purser._checked_id(ledger_csv.wallet, 'wallet')
+     WHERE l.account_id = asked.account_id AND l.wallet = asked.wallet
        AND l.created_at >= ledger_csv.since AND l.created_at < ledger_csv.until
   ) AS lines
   ORDER BY lines.entry_no;

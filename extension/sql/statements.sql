@@ -155,12 +155,15 @@ CREATE FUNCTION purser.account_charges(
   LANGUAGE sql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+  WITH asked AS MATERIALIZED (
+    SELECT purser._checked_id(account_charges.account_id, 'account_id') AS account_id,
+           purser._checked_id(account_charges.wallet, 'wallet') AS wallet
+  )
   SELECT c.wallet || '/' || c.entry_no, c.created_at, c.reason, c.amount, c.refunded, c.amount - c.refunded,
          sum(c.amount - c.refunded) OVER (ORDER BY c.entry_no), c.correlation_id, c.notes, c.breakdown
-    FROM purser._charges AS c
-   WHERE c.account_id = purser._checked_id(account_charges.account_id, 'account_id')
-     AND c.wallet = purser._checked_id(account_charges.wallet, 'wallet')
-     AND c.resource_type IS NULL
+    FROM asked
+    JOIN purser._charges AS c USING (account_id, wallet)
+   WHERE c.resource_type IS NULL
      AND c.created_at >= account_charges.since AND c.created_at < account_charges.until
    ORDER BY c.entry_no;
 END;

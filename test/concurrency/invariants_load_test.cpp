@@ -264,7 +264,8 @@ TEST_F(InvariantsUnderLoad, NothingIsNegativeAtAnyRead) {
   crowd(sessions, {}, [&](int self, Session& s) {
     std::mt19937 source(first + static_cast<unsigned>(self));
     const auto below = [&](unsigned n) { return std::to_string(source() % n); };
-    for (int i = 0; i < steps; ++i) {
+    // As long as it takes for the reader to have looked often enough.
+    for (int i = 0; i < steps || (reads <= 10 && i < 100 * steps); ++i) {
       const std::string account = "reads-" + below(accounts);
       const std::string id = std::to_string(self) + "-" + std::to_string(i);
       const std::string statement[] = {
