@@ -188,11 +188,8 @@ DECLARE
 BEGIN
   SELECT * INTO live FROM purser.subscription AS s
    WHERE s.account_id = _settle_subscription.account_id AND s.ended_at IS NULL FOR UPDATE;
-  IF EXISTS (SELECT FROM purser.wallet AS w WHERE w.account_id = _settle_subscription.account_id) THEN
-    -- The counters first, which are locked before wallets.
-    PERFORM purser._terms_changed(_settle_subscription.account_id);
-    PERFORM purser._settle_wallets(_settle_subscription.account_id);
-  END IF;
+  -- While the plan is still what it was. The counters, which come before wallets, are locked with the account.
+  PERFORM purser._settle_wallets(_settle_subscription.account_id);
   IF live.turns_at IS NULL OR live.turns_at > purser.clock() THEN
     RETURN live;
   END IF;
