@@ -91,23 +91,6 @@ bool has_expired(const std::vector<Lot>& lots, Instant now) {
                      [now](const Lot& lot) { return is_to_be_taken(lot, now); });
 }
 
-std::vector<Allocation> take_expired(std::vector<Lot>& lots, Instant now) {
-  std::vector<Lot*> lapsed;
-  for (Lot& lot : lots)
-    if (is_to_be_taken(lot, now)) lapsed.push_back(&lot);
-  std::sort(lapsed.begin(), lapsed.end(), [](const Lot* a, const Lot* b) {
-    const Instant a_ends = a->ends_at(), b_ends = b->ends_at();
-    return std::tie(a_ends, a->grant_id) < std::tie(b_ends, b->grant_id);
-  });
-
-  std::vector<Allocation> taken;
-  for (Lot* lot : lapsed) {
-    taken.push_back({lot->grant_id, lot->kind, lot->remaining});
-    lot->remaining = Amount();
-  }
-  return taken;
-}
-
 namespace {
 
 // What of each lot makes up the amount, in debit order; empty on a shortfall.

@@ -74,11 +74,8 @@ void sort_in_debit_order(std::vector<Lot>& lots);
 // Sum of what can be spent at `now`: lots neither lost nor frozen, holds excluded.
 Amount spendable(const std::vector<Lot>& lots, Instant now);
 
-// Whether there is anything for take_expired() to take.
+// Whether something of a lot is lost by `now` and still there.
 bool has_expired(const std::vector<Lot>& lots, Instant now);
-
-// Takes the lost, unheld remainder out of the lots and says what went, first lost first.
-std::vector<Allocation> take_expired(std::vector<Lot>& lots, Instant now);
 
 // Debits `amount` in debit order, all or nothing: on a shortfall the lots are untouched and the
 // result is empty. Lots must be in debit order.
